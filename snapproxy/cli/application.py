@@ -27,9 +27,11 @@ from snapproxy.jobs.subject_evidence import SubjectEvidence
 from snapproxy.jobs.sweep import Observation
 from snapproxy.jobs.used_packages import ChangedPackage, UsedFiles
 from snapproxy.jobs.used_packages import changed_packages as changed_between
+from snapproxy.web.certificate import TlsListener
 from snapproxy.wiring import application
 from snapproxy.wiring.application import App
 from snapproxy.wiring.service import Service, open_service
+from snapproxy.wiring.tls import TlsCertificate
 
 __all__ = [
     "App",
@@ -38,6 +40,8 @@ __all__ = [
     "Fetched",
     "Observation",
     "Service",
+    "TlsCertificate",
+    "TlsListener",
     "build",
     "changed_packages",
     "diff",

@@ -22,7 +22,7 @@ from snapproxy import __version__
 from snapproxy.base.clock import SystemClock
 from snapproxy.capture.replay import the_time
 from snapproxy.cli import readiness, run_as_owner, sockets
-from snapproxy.cli.application import Service, open_service
+from snapproxy.cli.application import Service, TlsCertificate, TlsListener, open_service
 from snapproxy.cli.execution import run_async
 from snapproxy.cli.load_config import config_of
 from snapproxy.cli.reload import Reloader
@@ -65,17 +65,23 @@ def main(arguments: argparse.Namespace) -> int:
     admin: list[socket] = []
     if not arguments.artifact:
         admin = sockets.bind_admin(config.admin_listen, is_required=config.needs_admin)
-    with sockets.closing([*listeners, *admin]):
+    secure = [] if arguments.artifact else sockets.bind(config.tls_listen)
+    with sockets.closing([*listeners, *admin, *secure]):
         if arguments.artifact:
             run_as_owner.become(Path(arguments.artifact.path))
             run_async(serve_artifact(config, arguments.artifact, listeners, arguments.ready_file))
         else:
+            certificate = TlsCertificate(config)  # as root, who may read what the owner of the store may not
             run_as_owner.become(config.state_dir)
             is_configured = not (passed or arguments.listen)
             opening = open_service(
-                config, offline=arguments.offline, listens_as_configured=is_configured, parts=[LogLevel()]
+                config,
+                offline=arguments.offline,
+                listens_as_configured=is_configured,
+                parts=[LogLevel(), certificate],
             )
-            run_async(serve(opening, listeners, arguments.ready_file, reader_of(config), admin))
+            tls = TlsListener(secure, certificate.current) if certificate.current is not None else None
+            run_async(serve(opening, listeners, arguments.ready_file, reader_of(config), admin, tls))
     return 0
 
 
@@ -135,6 +141,7 @@ async def serve(
     ready: Path | None,
     settings: Callable[[], Config],
     admin: Sequence[socket] = (),
+    tls: TlsListener | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT arrives; a second signal has its default effect, and ends the process at once.
 
@@ -145,8 +152,9 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     addresses = [sockets.url(each) for each in listeners]
+    addresses += [sockets.url(each, "https") for each in (tls.sockets if tls is not None else ())]
     async with opening as service:
-        serving = asyncio.create_task(service.serve(listeners, admin))
+        serving = asyncio.create_task(service.serve(listeners, admin, tls))
         stopping = asyncio.create_task(stop.wait())
         reporting = asyncio.create_task(readiness.report(service, os.environ, clock))
         reloader = Reloader(service, settings, os.environ, clock)

@@ -102,7 +102,7 @@ def activated(environ: Mapping[str, str]) -> list[socket.socket]:
     return sockets
 
 
-def url(listener: socket.socket) -> str:
+def url(listener: socket.socket, scheme: str = "http") -> str:
     """Return the URL of a socket for clients on this machine: loopback, if it listens on all addresses."""
     host, port = listener.getsockname()[:2]
-    return "http://" + join_host({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)
+    return f"{scheme}://" + join_host({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)

@@ -46,6 +46,12 @@ def as_table(config: Config) -> dict[str, Any]:
         "upstream_ca": config.upstream_ca,
     }
     table |= {key: value for key, value in network.items() if value}
+    if config.tls_listen:
+        table["tls"] = {
+            "listen": [join_host(*pair) for pair in config.tls_listen],
+            "certificate": config.tls_certificate,
+            "key": config.tls_key,
+        }
     table["watch"] = [
         {**asdict(watch), "paths": list(watch.paths), "every": format_duration(watch.every)} for watch in config.watch
     ]

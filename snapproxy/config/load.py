@@ -175,12 +175,16 @@ def _folder(kind: str, environ: Mapping[str, str]) -> Path:
 def _config(
     settings: Mapping[str, Any], file: Path | None, environ: Mapping[str, str], built_in: Sequence[Archive]
 ) -> Config:
+    tls = settings["tls"] or {"listen": (), "certificate": "", "key": ""}
     watches = tuple(Watch(**(each | {"paths": tuple(each["paths"])})) for each in settings["watch"])
     archives = merge(built_in, settings["archives"], settings["max_gap"], settings["settle_after"])
     return Config(
         listen=tuple(settings["listen"]),
         admin_listen=tuple(settings["admin_listen"]) if settings["admin_listen"] is not None else ADMIN_LISTEN,
         needs_admin=settings["admin_listen"] is not None,
+        tls_listen=tuple(tls["listen"]),
+        tls_certificate=tls["certificate"],
+        tls_key=tls["key"] or tls["certificate"],
         state_dir=Path(settings["state_dir"]) if settings["state_dir"] else _folder("state", environ),
         cache_dir=Path(settings["cache_dir"]) if settings["cache_dir"] else _folder("cache", environ),
         quota=settings["quota"],

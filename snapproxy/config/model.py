@@ -77,6 +77,11 @@ class Config:
     """Where pages for operators are served."""
     needs_admin: bool = False
     """Whether the settings name `admin_listen`: by default a port that is in use costs the pages alone."""
+    tls_listen: tuple[tuple[str, int], ...] = ()
+    """Where clients are answered over TLS."""
+    tls_certificate: str = ""
+    """The file of the certificate for these addresses, `tls_key` that of its private key."""
+    tls_key: str = ""
     open_captures: int = 10_000
     """Maximum number of captures that are open at once."""
     serves_live: bool = True

@@ -87,6 +87,15 @@ MIRROR = SettingsTable(
 )
 """`[[mirror]]`: a slice of an archive of which each newly settled snapshot is fetched."""
 
+TLS = SettingsTable(
+    {
+        "listen": Key(read=endpoints, is_required=True),
+        "certificate": Key(read=absolute_path, is_required=True),
+        "key": Key(read=optional(absolute_path)),
+    }
+)
+"""`[tls]`: a listener with TLS. Without `key`, the file of the certificate contains the key."""
+
 SETTINGS = SettingsTable(
     {
         "listen": Key(
@@ -97,6 +106,10 @@ SETTINGS = SettingsTable(
         "admin_listen": Key(
             read=optional(endpoints),
             description="where pages for operators are served, [] for nowhere (default 127.0.0.1:3143)",
+        ),
+        "tls": Key(
+            read=optional(TLS.with_defaults),
+            description="a second listener, with TLS: [tls] listen, certificate, key (PEM files)",
         ),
         "state_dir": Key(
             read=optional(absolute_path),

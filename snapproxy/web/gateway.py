@@ -222,10 +222,12 @@ class Gateway:
                 headers = {"Allow": "GET, HEAD"}
                 await wire.send(self._refuse(request, Refusal(405, "Only GET and HEAD are supported", headers=headers)))
             case PageTarget():
-                page = await self._pages.answer(target.path, request.headers.get("Host", ""))
+                scheme = request.connection.scheme
+                page = await self._pages.answer(target.path, request.headers.get("Host", ""), scheme)
                 await wire.send(page if isinstance(page, ReplyHead) else refusal_reply(page))
             case ScriptTarget():
-                await wire.send(self._pages.script(target, request.headers.get("Host", "")))
+                scheme = request.connection.scheme
+                await wire.send(self._pages.script(target, request.headers.get("Host", ""), scheme))
             case FileTarget() | ServiceTarget():
                 await self._answer_file(request, wire, target, entry)
             case BlobTarget():
@@ -371,9 +373,8 @@ async def _forward(
 def _parse_failure(error: Exception, limits: Limits) -> Refusal:
     """Return the refusal of a head that the parser could not read."""
     if not isinstance(error, LineTooLong):
-        return Refusal(
-            400, "The request is not valid HTTP", hint="Use http://, not https://, for this port; snapproxy has no TLS."
-        )
+        hint = "Use http://, not https://, for this port; the setting [tls] is for a port with TLS."
+        return Refusal(400, "The request is not valid HTTP", hint=hint)
     if error.args[1] == limits.line:
         return Refusal(414, "The address is too long", why=f"The limit is {limits.line} bytes.")
     return Refusal(431, "A header field is too long", why=f"The limit is {limits.field} bytes.")

@@ -31,10 +31,10 @@ _PAGE_FIELDS = (
 class Pages:
     """The pages of one proxy.
 
-    `snippets(authority)` returns (title, text) pairs of client configuration for this proxy at `host:port`,
-    `script(when, authority, capture)` the script that pins a system. `address` replaces a missing or malformed Host
-    header. `stats` returns counters by name. `is_discoverable`: requests without a time are answered, so auto-apt-proxy
-    may find this proxy by the title of its page; otherwise every machine that found it would get a 407.
+    `snippets(base)` returns (title, text) pairs of client configuration for this proxy at `http://HOST:PORT`,
+    `script(when, base, capture)` the script that pins a system. `address`, `HOST:PORT`, replaces a missing or malformed
+    Host header. `stats` returns counters by name. `is_discoverable`: requests without a time are answered, so
+    auto-apt-proxy may find this proxy by the title of its page; otherwise every machine that found it would get a 407.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class Pages:
         self._address = address
         self._title = "Apt-cacher snapproxy" if is_discoverable else "snapproxy"
 
-    async def answer(self, path: str, host: str) -> ReplyHead | Refusal:
-        """Return the page at `path`, or a 404. `host` is the request's Host header."""
+    async def answer(self, path: str, host: str, scheme: str = "http") -> ReplyHead | Refusal:
+        """Return the page at `path`, or a 404. `host` is the request's Host header, `scheme` that of its connection."""
         match path:
             case "/":
-                return self._status_page(host if _AUTHORITY.fullmatch(host) else self._address)
+                return self._status_page(f"{scheme}://{host if _AUTHORITY.fullmatch(host) else self._address}")
             case "/-/stats":
                 return _page(200, "OK", "application/json", json.dumps(self._stats(), indent=2, sort_keys=True) + "\n")
             case "/healthz":
@@ -70,7 +70,7 @@ class Pages:
             case _:
                 return Refusal(404, "No such page", hint="The page at / shows how to address a file.")
 
-    def script(self, target: ScriptTarget, host: str) -> ReplyHead:
+    def script(self, target: ScriptTarget, host: str, scheme: str = "http") -> ReplyHead:
         """Return the script of a target, for clients that reach this proxy at `host`, the request's Host header.
 
         The header becomes part of a shell script, so a malformed one is refused. A refusal is a script that fails.
@@ -84,12 +84,12 @@ class Pages:
             )
         if isinstance(when, Refusal):
             return _page(when.status, when.reason, _SCRIPT_TYPE, pin_script.refusal(when))
-        return _page(200, "OK", _SCRIPT_TYPE, self._script(when, host, target.capture))
+        return _page(200, "OK", _SCRIPT_TYPE, self._script(when, f"{scheme}://{host}", target.capture))
 
-    def _status_page(self, authority: str) -> ReplyHead:
+    def _status_page(self, base: str) -> ReplyHead:
         snippets = "\n".join(
             f"<h2>{escape(title)}</h2>\n\n<pre>\n{escape(text.strip())}\n</pre>\n"
-            for title, text in self._snippets(authority)
+            for title, text in self._snippets(base)
         )
         counters = "\n".join(
             f"{escape(str(name))}: {escape(str(value))}"
@@ -107,7 +107,7 @@ class Pages:
 <h1>snapproxy</h1>
 
 <p>This proxy makes a package manager see its distribution as it was at one instant.
-Request http://{escape(authority)}/ARCHIVE/TIME/PATH, or use it as an HTTP proxy
+Request {escape(base)}/ARCHIVE/TIME/PATH, or use it as an HTTP proxy
 with the time as the user name.</p>
 
 <p>Its state, its captures and the set-up of further clients are on the pages

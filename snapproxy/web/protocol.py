@@ -230,6 +230,16 @@ class Connection(RequestHandler):
         name = self.peername
         return str(name[0]) if isinstance(name, tuple) else "-"
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether the connection has TLS."""
+        return self.transport is not None and self.transport.get_extra_info("sslcontext") is not None
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the addresses at which the client reaches this server."""
+        return "https" if self.is_secure else "http"
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Set a high-water mark of zero, so that `drain` waits until the kernel has all bytes, as sendfile needs it."""
         super().connection_made(transport)
@@ -259,12 +269,15 @@ class Connection(RequestHandler):
         """Return whether the connection stays open for sending: a client may close its sending half after its requests.
 
         RFC 9112 section 9.6 allows that, and busybox's wget does it. aiohttp would take it for a disconnect. A client
-        that has disconnected is noticed when bytes are sent to it.
+        that has disconnected is noticed when bytes are sent to it. A connection with TLS cannot be half-closed here:
+        asyncio closes it.
         """
         if self._taken_over is not None:
             self._taken_over.feed_eof()
-            return True
-        self.is_half_closed = self._has_whole_requests() and self._listener.admit_half_closed(self)
+            return not self.is_secure
+        self.is_half_closed = (
+            not self.is_secure and self._has_whole_requests() and self._listener.admit_half_closed(self)
+        )
         return self.is_half_closed
 
     def _has_whole_requests(self) -> bool:

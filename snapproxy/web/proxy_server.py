@@ -17,6 +17,7 @@ from snapproxy.core.model import Instant
 from snapproxy.core.routes import format_authority
 from snapproxy.web import access_log
 from snapproxy.web.access_log import WriteEntry
+from snapproxy.web.certificate import TlsListener
 from snapproxy.web.gateway import Gateway, NoteServed, ReadAddress
 from snapproxy.web.pages import Pages
 from snapproxy.web.server import WebServer
@@ -59,10 +60,13 @@ class ProxyServer:
         now: Callable[[], Instant],
         note_served: NoteServed,
         log: WriteEntry = access_log.write,
+        tls: TlsListener | None = None,
     ) -> None:
         self._sockets = sockets
-        self._addresses = [format_authority(*each.getsockname()[:2]) for each in sockets]
-        self._ports = {each.getsockname()[1] for each in sockets}
+        self._tls = tls
+        listening = [*sockets, *(tls.sockets if tls is not None else ())]
+        self._addresses = [format_authority(*each.getsockname()[:2]) for each in listening]
+        self._ports = {each.getsockname()[1] for each in listening}
         self._server = WebServer(
             site.answerer,
             self._address_reader(site),
@@ -95,7 +99,7 @@ class ProxyServer:
 
     async def start(self) -> None:
         """Start to listen."""
-        await self._server.start(self._sockets)
+        await self._server.start(self._sockets, self._tls)
 
     def switch(self, site: Site) -> Gateway:
         """Answer the requests that arrive from now on from another site; return the gateway of the former one."""
@@ -127,8 +131,8 @@ class ProxyServer:
 
         archives = site.book.archives
         return Pages(
-            snippets=lambda host: [(snippet.path, snippet.text) for snippet in first_steps(f"http://{host}")],
-            script=lambda when, host, capture: pin_script.script(archives, when, f"http://{host}", capture),
+            snippets=lambda base: [(snippet.path, snippet.text) for snippet in first_steps(base)],
+            script=lambda when, base, capture: pin_script.script(archives, when, base, capture),
             stats=site.stats,
             healthy=site.health,
             ready=ready,
@@ -149,8 +153,9 @@ async def serving(
     note_served: NoteServed,
     log: WriteEntry = access_log.write,
     drain: Callable[[], float] = lambda: GRACE_SECONDS,
+    tls: TlsListener | None = None,
 ) -> AsyncIterator[ProxyServer]:
-    """Answer on `sockets` while the block runs, then close them.
+    """Answer on `sockets`, and on those of `tls`, while the block runs, then close them.
 
     `drain` returns the seconds that running answers have to end, when the block has ended.
     """
@@ -163,6 +168,7 @@ async def serving(
         now=now,
         note_served=note_served,
         log=log,
+        tls=tls,
     )
     await server.start()
     try:

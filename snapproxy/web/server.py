@@ -15,6 +15,7 @@ from snapproxy.core.exchange import Answerer, BlobAnswerer, TrafficCounter
 from snapproxy.core.model import Instant
 from snapproxy.web import access_log
 from snapproxy.web.access_log import WriteEntry
+from snapproxy.web.certificate import HANDSHAKE_S, TlsListener
 from snapproxy.web.gateway import Gateway, NoteServed, ReadAddress
 from snapproxy.web.pages import Pages
 from snapproxy.web.protocol import Limits, Listener
@@ -94,12 +95,25 @@ class WebServer:
         """The number of requests that are being answered, those of former configurations included."""
         return sum(gateway.running for gateway in self._gateways)
 
-    async def start(self, sockets: Iterable[socket.socket]) -> None:
-        """Start to serve on `sockets`, which are bound; the server closes them."""
-        self._listener = Listener(self._gateway, self._limits)
+    async def start(self, sockets: Iterable[socket.socket], tls: TlsListener | None = None) -> None:
+        """Start to serve on `sockets`, and on those of `tls`. They are bound; the server closes them."""
+        if self._listener is None:
+            self._listener = Listener(self._gateway, self._limits)
         loop = asyncio.get_running_loop()
         for sock in sockets:
             self._servers.append(await loop.create_server(self._listener, sock=sock, backlog=_BACKLOG))
+        if tls is None:
+            return
+        for sock in tls.sockets:
+            server = await loop.create_server(
+                self._listener,
+                sock=sock,
+                backlog=_BACKLOG,
+                ssl=tls.certificate.context,
+                ssl_handshake_timeout=HANDSHAKE_S,
+                ssl_shutdown_timeout=HANDSHAKE_S,
+            )
+            self._servers.append(server)
 
     def switch(
         self,

@@ -97,8 +97,10 @@ class Tunnels:
             await connection.drain()
 
         def end_client() -> None:
-            if connection.transport is not None:
+            if connection.transport is not None and connection.transport.can_write_eof():
                 connection.transport.write_eof()
+            elif connection.transport is not None:
+                connection.transport.close()  # TLS has no half-closed connections
 
         loop = asyncio.get_running_loop()
         try:

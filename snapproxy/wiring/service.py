@@ -30,6 +30,7 @@ from snapproxy.core.model import Refusal
 from snapproxy.errors import ConfigurationError
 from snapproxy.upstream.pass_through import PassThrough
 from snapproxy.web.admin import AdminServer
+from snapproxy.web.certificate import TlsListener
 from snapproxy.web.gateway import Gateway
 from snapproxy.web.proxy_server import ProxyServer, serving
 from snapproxy.web.replies import STRANGER
@@ -48,7 +49,7 @@ FORMER_SECONDS = 3600.0
 MAX_FORMER = 16
 """Maximum number of former configurations whose requests continue; each has its own upstream connections."""
 
-FIXED = ("admin_listen", "state_dir", "cache_dir")
+FIXED = ("admin_listen", "tls_listen", "state_dir", "cache_dir")
 """Settings that are used once, when the process starts. `listen` is another one, unless systemd passes the sockets."""
 
 METRICS_PAGE = "snapproxy.monitoring.metrics_page"
@@ -122,8 +123,10 @@ class Service:
         """Close the application."""
         await self._current.closing.aclose()
 
-    async def serve(self, sockets: Sequence[socket], admin: Sequence[socket] = ()) -> None:
-        """Answer on `sockets`, and requests for pages on `admin`, until cancelled. All are closed at the end.
+    async def serve(
+        self, sockets: Sequence[socket], admin: Sequence[socket] = (), tls: TlsListener | None = None
+    ) -> None:
+        """Answer on `sockets` and `tls`, and requests for pages on `admin`, until cancelled. Close all at the end.
 
         Then running answers have the seconds of the setting `drain` to end.
         """
@@ -139,6 +142,7 @@ class Service:
             note_served=self.app.store.served.note,
             log=self._log,
             drain=lambda: self.app.config.drain,
+            tls=tls,
         )
         pages = AdminServer(
             AdminPages(lambda: self, self._page_parts() if admin else {}),

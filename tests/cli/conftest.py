@@ -72,7 +72,7 @@ class SmallApp:
     ) -> None:
         self.entered -= 1
 
-    async def serve(self, sockets: Sequence[socket], admin: Sequence[socket] = ()) -> None:
+    async def serve(self, sockets: Sequence[socket], admin: Sequence[socket] = (), _tls: object = None) -> None:
         servers = [await asyncio.start_server(self._answer, sock=each) for each in (*sockets, *admin)]
         try:
             await asyncio.gather(*(server.serve_forever() for server in servers))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from snapproxy.config import Config, MirroredSlice, Watch, load
-from snapproxy.config.effective import as_table
+from snapproxy.config.effective import as_table, as_toml
 from snapproxy.config.load import SYSTEM_FILE, find_file
 from snapproxy.config.value_types import byte_size, format_size, quota
 from snapproxy.core.model import Archive, Match
@@ -240,3 +240,35 @@ def test_the_check_of_stored_files_has_a_period_and_a_rate(tmp_path: Path) -> No
     with pytest.raises(ConfigurationError, match="never") as refused:
         load(file, {})
     assert "fsck_rate" in refused.value.why
+
+
+def test_the_listener_with_tls_reads_back(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[tls]\nlisten = "0.0.0.0:3144"\ncertificate = "/etc/both.pem"\n')
+    config = load(file, {})
+    assert config.tls_listen == (("0.0.0.0", 3144),)
+    assert config.tls_key == config.tls_certificate == "/etc/both.pem"
+    file.write_text(as_toml(config))
+    again = load(file, {})
+    assert (again.tls_listen, again.tls_certificate, again.tls_key) == (
+        config.tls_listen,
+        config.tls_certificate,
+        config.tls_key,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ('listen = "0.0.0.0:1"', "tls.certificate"),
+        ('certificate = "/x"', "tls.listen"),
+        ('listen = "0.0.0.0:1"\ncertificate = "x"', "a path that begins with /"),
+        ('listen = "0.0.0.0:1"\ncertificate = "/x"\nchain = "/y"', "tls.chain: no such setting"),
+    ],
+)
+def test_mistakes_in_the_listener_with_tls_are_named(tmp_path: Path, text: str, mistake: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"[tls]\n{text}\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load(file, {})
+    assert mistake in caught.value.why

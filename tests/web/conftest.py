@@ -143,8 +143,8 @@ async def site(limits: Limits, caplog: pytest.LogCaptureFixture) -> AsyncIterato
 
     forwarder = PassThrough(traffic, instance=INSTANCE, connect_s=5, silence_s=5)
     pages = Pages(
-        snippets=lambda authority: [("apt <Debian>", f"URIs: http://{authority}/debian/{WHEN}")],
-        script=lambda when, authority, capture: f"# {when.text} {authority} {capture}\n",
+        snippets=lambda base: [("apt <Debian>", f"URIs: {base}/debian/{WHEN}")],
+        script=lambda when, base, capture: f"# {when.text} {base} {capture}\n",
         stats=lambda: {"files": 3},
         healthy=healthy,
         ready=ready,

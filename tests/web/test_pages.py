@@ -36,7 +36,7 @@ async def test_the_script_points_at_the_host_it_is_fetched_from(site: Site) -> N
     client = await site.connect()
     page = await client.get(f"/{WHEN}/~build/pin.sh")
     assert (page.status, page["Content-Type"]) == (200, "text/x-shellscript; charset=utf-8")
-    assert page.body == f"# {WHEN} test build\n".encode()
+    assert page.body == f"# {WHEN} http://test build\n".encode()
 
 
 @pytest.mark.parametrize(

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 
 from snapproxy.base.metrics import CONNECTIONS, REFUSALS
 from snapproxy.cli import sockets
 from snapproxy.config import Config, load
 from snapproxy.errors import ConfigurationError
 from snapproxy.upstream.network import UpstreamProxy
+from snapproxy.web.certificate import TlsListener
 from snapproxy.wiring import logs
 from snapproxy.wiring import service as services
 from snapproxy.wiring.service import Service, open_service
+from snapproxy.wiring.tls import TlsCertificate
 from tests.fakes.rawclient import RawClient
 
 
@@ -215,3 +219,46 @@ async def test_a_reload_changes_the_form_of_the_access_log(
     ]
     assert (lines[1]["id"], lines[1]["reason"]) == ("job-1", "no archive or page of that name")
     assert not [record for record in caplog.records if record.name == "snapproxy.access"]
+
+
+async def test_a_reload_reads_the_certificate_again_or_changes_nothing(config: Config, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    authority = trustme.CA()
+
+    def issue(name: str) -> None:
+        issued = authority.issue_cert(name)
+        issued.cert_chain_pems[0].write_to_path(str(certificate))
+        issued.private_key_pem.write_to_path(str(key))
+        key.chmod(0o600)
+
+    issue("before.example")
+    config = replace(
+        config, tls_listen=(("127.0.0.1", 0),), tls_certificate=str(certificate), tls_key=str(key), admin_listen=()
+    )
+    part = TlsCertificate(config)
+    assert part.current is not None
+    listeners = sockets.bind(config.tls_listen)
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    trust.check_hostname = False
+
+    async def name() -> str:
+        _, writer = await asyncio.open_connection(*listeners[0].getsockname(), ssl=trust)
+        writer.close()
+        return str(writer.get_extra_info("peercert")["subjectAltName"][0][1])
+
+    async with open_service(config, offline=True, parts=[part]) as service:
+        serving = asyncio.create_task(service.serve([], (), TlsListener(listeners, part.current)))
+        await service.reload(config)
+        issue("after.example")
+        assert await name() == "before.example"
+        await service.reload(config)
+        assert await name() == "after.example"
+        key.chmod(0o644)
+        with pytest.raises(ConfigurationError, match="certificate of the TLS listener"):
+            await service.reload(replace(config, connect=True))
+        assert await name() == "after.example"
+        assert not service.app.config.connect
+        assert await service.reload(replace(config, tls_listen=())) == ["tls_listen"]
+        serving.cancel()
+        await asyncio.wait({serving})
