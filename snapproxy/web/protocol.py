@@ -28,6 +28,7 @@ from multidict import CIMultiDictProxy
 
 from snapproxy.core.exchange import Prefetch
 from snapproxy.errors import ConfigurationError
+from snapproxy.web.connection_limits import ConnectionLimits, most_connections
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +67,8 @@ class Limits:
     fields: int = 64
     idle_s: float = 75.0
     """Maximum time for sending a head, the first one included, and between two requests."""
+    connections: int = 1000
+    """Maximum number of connections of one client, which is an address."""
     linger_s: float = 2.0
     """How long the body of a refused request is read and discarded, so that the client reads the refusal."""
 
@@ -244,6 +247,7 @@ class Connection(RequestHandler):
         """Set a high-water mark of zero, so that `drain` waits until the kernel has all bytes, as sendfile needs it."""
         super().connection_made(transport)
         cast("asyncio.Transport", transport).set_write_buffer_limits(high=0)
+        self._listener.limits.enter(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse and queue as aiohttp does, and prepare the requests that have to wait in the queue."""
@@ -319,6 +323,11 @@ class Connection(RequestHandler):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the connection waits for a request."""
+        return not self._messages and not self._request_in_progress and self._taken_over is None
+
     def retire(self, *, first_request: bool) -> None:
         """Accept no further request: close now if idle, otherwise after the running answer.
 
@@ -374,6 +383,7 @@ class Listener(web.Server):
         self.handler = handler
         self._limits = limits
         self._lost = asyncio.Event()
+        self.limits = ConnectionLimits(limits.connections, most_connections())
         self._half_closed: set[RequestHandler] = set()
 
     def __call__(self) -> Connection:
@@ -382,6 +392,7 @@ class Listener(web.Server):
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Remove a connection after its handler has ended."""
         self._half_closed.discard(handler)
+        self.limits.leave(cast("Connection", handler))
         super().connection_lost(handler, exc)
         task = handler._task_handler  # noqa: SLF001 # see the module's docstring
         if task is None:
