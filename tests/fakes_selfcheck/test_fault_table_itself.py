@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.fakes import fault_table
 from tests.fakes.fault_table import Case
 from tests.fakes.world import World
@@ -17,6 +19,7 @@ DIRECTLY = {
 }
 
 
+@pytest.mark.long
 def test_the_table_sees_what_apt_does_without_snapproxy(world: World) -> None:
     rows = fault_table.measure(world, fault_table.directly, list(DIRECTLY))
     page = fault_table.render(rows)

@@ -113,7 +113,7 @@ def buildinfo_of(world: World, folder: Path) -> Path:
     return folder / "hello.buildinfo"
 
 
-@pytest.mark.parametrize("is_signed", [False, True])
+@pytest.mark.parametrize("is_signed", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_buildinfo(world: World, tmp_path: Path, is_signed: bool) -> None:
     """Written by dpkg-genbuildinfo, and clear-signed as Debian publishes it. Its build date is today's."""
     settings = configuration(tmp_path / "snapproxy", world)
@@ -126,7 +126,7 @@ def test_a_buildinfo(world: World, tmp_path: Path, is_signed: bool) -> None:
     assert set(installed_offline(world, settings, tmp_path / "offline", time, "xz-utils").values()) == sha256s(world)
 
 
-@pytest.mark.parametrize("options", [(), ("--at", FIRST)])
+@pytest.mark.parametrize("options", [(), pytest.param(("--at", FIRST), marks=pytest.mark.long)])
 def test_a_dpkg_status(world: World, tmp_path: Path, options: tuple[str, ...]) -> None:
     """Without a time the resolver finds one; apt's own update works with the suite's codename."""
     settings = configuration(tmp_path / "snapproxy", world)
@@ -157,7 +157,7 @@ def test_a_status_is_reproduced(world: World, tmp_path: Path) -> None:
     assert set(digests(root.fetched()).values()) == sha256s(world)
 
 
-@pytest.mark.parametrize("form", [cyclonedx, own_json])
+@pytest.mark.parametrize("form", [cyclonedx, pytest.param(own_json, marks=pytest.mark.long)])
 def test_a_document_of_syft(world: World, tmp_path: Path, form: SyftForm) -> None:
     """It states the release. Without --suite the suites of that release are read."""
     settings = configuration(tmp_path / "snapproxy", world)

@@ -26,7 +26,7 @@ ROOT, PACKAGE = "/archive/debian/*/InRelease", "/archive/debian/*/xz-utils_*"
 @pytest.mark.parametrize(
     ("fault", "pattern"),
     [
-        pytest.param(OVERUSED, ROOT, id="509 on a root"),
+        pytest.param(OVERUSED, ROOT, id="509 on a root", marks=pytest.mark.long),
         pytest.param(OVERUSED, PACKAGE, id="509 on a package", marks=pytest.mark.long),
         pytest.param(THROTTLED, ROOT, id="429 on a root", marks=pytest.mark.long),
         pytest.param(THROTTLED, PACKAGE, id="429 on a package"),

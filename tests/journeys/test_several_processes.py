@@ -158,6 +158,7 @@ def test_both_ask_at_once_and_upstream_is_asked_once(world: World, two: tuple[Sn
     assert world.log.bytes_sent() < sum(each.size for each in wanted) + PAGES
 
 
+@pytest.mark.long
 def test_a_live_root_is_confirmed_once_for_both(world: World, two: tuple[Snapproxy, Snapproxy]) -> None:
     root = f"/debian/live/dists/{world.codename}/InRelease"
     assert get(two[0], root)[0] == 200
