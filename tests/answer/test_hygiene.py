@@ -6,6 +6,8 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from snapproxy.core.exchange import Served
 from tests.fakes.faults import Reset, Status, Truncate, WrongBytes
 from tests.fakes.hamlet import FIRST, INRELEASE, PACKAGES, RELEASE, SECOND, SIGNATURE, Hamlet
@@ -57,6 +59,7 @@ async def test_two_hundred_requests_leave_no_descriptor_and_no_task(make_house: 
     assert after[0] <= before[0] + 12, (before, after)
 
 
+@pytest.mark.long
 async def test_upstreams_that_fail_leave_nothing_either(make_house: MakeHouse, hamlet: Hamlet) -> None:
     house = await make_house()
     await wave(house, hamlet)

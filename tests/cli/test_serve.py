@@ -98,6 +98,7 @@ async def test_serving_is_announced_and_stops_at_sigterm(
     ready = tmp_path / "ready.json"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(60)  # a server that ends early must fail the test
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         listeners = sockets.bind([("127.0.0.1", 0)])
         serving = asyncio.create_task(serve(small_app, listeners, ready, no_settings))
@@ -126,6 +127,7 @@ class Hangups:
         self.file.write_text("")
         self._systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._systemd.bind(str(folder / "notify"))
+        self._systemd.settimeout(60)
         monkeypatch.setenv("NOTIFY_SOCKET", str(folder / "notify"))
         self.listeners = sockets.bind([("127.0.0.1", 0)])
         environ = {"HOME": str(folder)}
@@ -274,6 +276,7 @@ async def test_the_watchdog_is_fed_while_the_store_answers(tmp_path: Path, caplo
     """An error is an answer: a restart would not repair a full disk."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(60)  # a server that ends early must fail the test
         systemd.settimeout(10)
         environ = {
             "NOTIFY_SOCKET": str(tmp_path / "notify"),

@@ -76,6 +76,7 @@ def test_apt_finds_the_snapshot_and_the_package(tmp_path: Path) -> None:
     assert runs(root.folder) == found["runs"] <= 7
 
 
+@pytest.mark.long
 def test_pacman_finds_the_snapshot_and_the_package(tmp_path: Path) -> None:
     world = ArchHistory(tmp_path / "world", history(23))
     root = PacmanRoot(tmp_path / "root", world.key)

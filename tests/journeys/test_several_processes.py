@@ -169,6 +169,7 @@ def test_a_live_root_is_confirmed_once_for_both(world: World, two: tuple[Snappro
     assert [each.status for each in world.log.requests()] == [304]
 
 
+@pytest.mark.long
 def test_a_cool_down_is_shared_and_outlives_a_restart(world: World, settings: Path) -> None:
     for server in (world.mirror, world.snapshot):
         server.fault("*", Status(429, {"Retry-After": "8"}), times=1)
