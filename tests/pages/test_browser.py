@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.fakes.page_pictures import CHROMIUM
 from tests.fakes.page_site import PLACES, ServedSite
 
-WIDTHS = (320, 768, 1280, 1920)
+WIDTHS = (320, 768, 880, 1280, 1920)
 SCHEMES = ("light", "dark")
 EVERY = pytest.mark.parametrize("place", PLACES)
 
