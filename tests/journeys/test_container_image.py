@@ -136,7 +136,8 @@ def answer(port: int, path: str) -> tuple[int, dict[str, str], str]:
     except urllib.error.HTTPError as error:
         reply = error
     with reply:
-        fields = {name: value for name, value in reply.headers.items() if name not in {"Date", "Via", "X-Cache"}}
+        own = {"Date", "Via", "X-Cache", "X-Request-ID"}
+        fields = {name: value for name, value in reply.headers.items() if name not in own}
         return reply.status, fields, hashlib.sha256(reply.read()).hexdigest()
 
 
