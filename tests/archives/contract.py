@@ -6,6 +6,7 @@ snapshots.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -54,7 +55,7 @@ def _ask(history: History, row: Archive, need: NeedWindow, play: ServicePlayer, 
     return None
 
 
-class HistoryContract:
+class HistoryContract(ABC):
     """Subclass it and set `history`, `row` and a `player` that lists `snapshots`."""
 
     history: History
@@ -63,8 +64,9 @@ class HistoryContract:
     telling: frozenset[int] = frozenset()
     """Statuses that are an answer by themselves."""
 
+    @abstractmethod
     def player(self) -> ServicePlayer:
-        raise NotImplementedError
+        """Return a service that lists `snapshots`."""
 
     def settle(self, when: str) -> Resolved | Refusal:
         return settle(self.history, self.row, when, self.player())

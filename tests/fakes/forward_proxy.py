@@ -3,58 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from types import TracebackType
-from typing import Self
 
+from tests.fakes.loopback_server import LoopbackServer
 from tests.fakes.rude_server import Seen
 
 
-class TunnelProxy:
+class TunnelProxy(LoopbackServer):
     """Listens on 127.0.0.1 while its `async with` lasts. `target` is the port on this machine that tunnels lead to.
 
     `refusal` is the status with which CONNECT is answered instead, 0 for none.
     """
 
     def __init__(self, target: int, *, refusal: int = 0) -> None:
+        super().__init__()
         self.seen: list[Seen] = []
         self._target = target
         self._refusal = refusal
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port: int = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            first, *rest = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").rstrip().split("\r\n")
-            method, target, _ = first.split(" ")
-            headers = dict(line.split(": ", 1) for line in rest)
-            self.seen.append(Seen(method, target, {name.lower(): value for name, value in headers.items()}))
-            if self._refusal:
-                writer.write(f"HTTP/1.1 {self._refusal} Refused\r\nContent-Length: 0\r\n\r\n".encode())
-                await writer.drain()
-            else:
-                await self._tunnel(reader, writer)
-        self._tasks.discard(task)
-        writer.close()
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first, *rest = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").rstrip().split("\r\n")
+        method, target, _ = first.split(" ")
+        headers = dict(line.split(": ", 1) for line in rest)
+        self.seen.append(Seen(method, target, {name.lower(): value for name, value in headers.items()}))
+        if self._refusal:
+            writer.write(f"HTTP/1.1 {self._refusal} Refused\r\nContent-Length: 0\r\n\r\n".encode())
+            await writer.drain()
+        else:
+            await self._tunnel(reader, writer)
 
     async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)

@@ -7,13 +7,12 @@ behaviours, one per request; the last one repeats. A behaviour runs after the re
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
+
+from tests.fakes.loopback_server import LoopbackServer
 
 
 @dataclass(frozen=True)
@@ -82,14 +81,14 @@ def then_stall(first: Manner) -> Manner:
     return manner
 
 
-class RudeServer:
+class RudeServer(LoopbackServer):
     """Listens on 127.0.0.1 while its `async with` lasts."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.seen: list[Seen] = []
         self.connections = 0
         self._manners: dict[str, list[Manner]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def on(self, path: str, *manners: Manner) -> str:
         """Use these behaviours for `path`; return its URL."""
@@ -99,31 +98,10 @@ class RudeServer:
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port: int = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            while not writer.is_closing():
-                await self._one(await reader.readuntil(b"\r\n\r\n"), writer)
-        self._tasks.discard(task)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+        while not writer.is_closing():
+            await self._one(await reader.readuntil(b"\r\n\r\n"), writer)
 
     async def _one(self, block: bytes, writer: asyncio.StreamWriter) -> None:
         first, *rest = block.decode("latin-1").rstrip().split("\r\n")
