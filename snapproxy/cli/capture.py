@@ -9,12 +9,13 @@ from typing import Any
 from rich.filesize import decimal
 
 from snapproxy.capture.captures import Captures, CaptureSummary
+from snapproxy.capture.json_values import entry_value, summary_value
 from snapproxy.cli.differences import print_difference
 from snapproxy.cli.execution import result_of
 from snapproxy.cli.messages import print_json
 from snapproxy.cli.stored_captures import open_captures
 from snapproxy.config import Config
-from snapproxy.core.record import Record, RecordEntry
+from snapproxy.core.record import Record
 from snapproxy.core.time_spec import format_instant
 
 Action = Callable[[Captures, argparse.Namespace], Coroutine[Any, Any, None]]
@@ -34,7 +35,7 @@ async def _act(config: Config, arguments: argparse.Namespace) -> None:
 async def _list(captures: Captures, arguments: argparse.Namespace) -> None:
     found = [await captures.summary(name) for name in captures.names()]
     if arguments.json:
-        print_json([_as_json(each) for each in found])
+        print_json([summary_value(each) for each in found])
     else:
         for each in found:
             print(_line(each))
@@ -84,18 +85,6 @@ def _line(summary: CaptureSummary) -> str:
     )
 
 
-def _as_json(summary: CaptureSummary) -> dict[str, Any]:
-    return {
-        "name": summary.name,
-        "begun": format_instant(summary.begun),
-        "closed": summary.is_closed,
-        "archives": list(summary.archives),
-        "files": summary.files,
-        "absences": summary.absences,
-        "bytes": summary.size,
-    }
-
-
 def _print(record: Record) -> None:
     for entry in record.entries:
         what = "absent" if entry.is_absence else f"{entry.size} {entry.sha256} {entry.proof.word}"
@@ -110,7 +99,7 @@ def _print(record: Record) -> None:
 
 def _record_as_json(record: Record) -> dict[str, Any]:
     return {
-        "files": [_entry_as_json(entry) for entry in record.entries],
+        "files": [entry_value(entry) for entry in record.entries],
         "valid": [
             {"archive": archive, "requested": requested, "first": format_instant(first), "last": format_instant(last)}
             for (archive, requested), (first, last) in record.valid.items()
@@ -118,15 +107,3 @@ def _record_as_json(record: Record) -> dict[str, Any]:
         "solvers": sorted(record.solvers),
         "unpinned": sorted(record.unpinned),
     }
-
-
-def _entry_as_json(entry: RecordEntry) -> dict[str, Any]:
-    value: dict[str, Any] = {
-        "archive": entry.archive,
-        "requested": entry.requested,
-        "snapshot": entry.snapshot,
-        "path": entry.path,
-        "role": entry.role.value,
-        "proof": entry.proof.word,
-    }
-    return value | ({"absent": True} if entry.is_absence else {"size": entry.size, "sha256": entry.sha256})

@@ -10,11 +10,11 @@ from urllib.parse import quote
 
 from snapproxy.capture.captures import CaptureSummary
 from snapproxy.capture.forms import FORMS
+from snapproxy.capture.json_values import entry_value, summary_value
 from snapproxy.capture.reading import CaptureReader, why_unverified
 from snapproxy.capture.record_diff import RecordDiff, compare
 from snapproxy.core.model import Proof
 from snapproxy.core.record import Record, RecordEntry
-from snapproxy.core.time_spec import format_rfc3339
 from snapproxy.families import FAMILIES
 from snapproxy.pages.view import FileToDownload, NoSuchPageError, View, code, counted, link, moment, number, size, table
 
@@ -74,7 +74,7 @@ class CapturePages:
             "next": f"/captures?after={quote(found[-1].name)}" if has_more else "",
         }
         next_after = found[-1].name if has_more else None
-        data = {"captures": [_summary_value(each) for each in found], "next_after": next_after}
+        data = {"captures": [summary_value(each) for each in found], "next_after": next_after}
         return View("captures.html", "captures", "Captures", data, shown)
 
     async def one(self, name: str, query: Mapping[str, str]) -> View:
@@ -93,7 +93,7 @@ class CapturePages:
             for reason, entries in reasons.items()
         ]
         data = {
-            "capture": _summary_value(summary),
+            "capture": summary_value(summary),
             "proofs": {proof.word: proofs[proof] for proof in sorted(proofs, reverse=True)},
             "unverified": unverified,
             "unpinned": sorted(record.unpinned),
@@ -203,30 +203,8 @@ def _state(summary: CaptureSummary) -> str:
     return "closed" if summary.is_closed else "open"
 
 
-def _summary_value(summary: CaptureSummary) -> dict[str, Any]:
-    return {
-        "name": summary.name,
-        "begun": format_rfc3339(summary.begun),
-        "closed": summary.is_closed,
-        "archives": list(summary.archives),
-        "files": summary.files,
-        "absences": summary.absences,
-        "bytes": summary.size,
-    }
-
-
 def _entry_value(entry: RecordEntry) -> dict[str, Any]:
-    return {
-        "archive": entry.archive,
-        "requested": entry.requested,
-        "snapshot": entry.snapshot,
-        "path": entry.path,
-        "role": entry.role.value,
-        "proof": entry.proof.word,
-        "size": None if entry.is_absence else entry.size,
-        "sha256": entry.sha256 or None,
-        "unverified": "" if entry.is_absence else why_unverified(entry),
-    }
+    return entry_value(entry) | {"unverified": "" if entry.is_absence else why_unverified(entry)}
 
 
 def _reasons(entries: Iterable[RecordEntry]) -> dict[str, list[RecordEntry]]:
