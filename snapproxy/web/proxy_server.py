@@ -47,7 +47,7 @@ class Site:
 
 
 class ProxyServer:
-    """Serves a site on sockets, which it closes, and replaces the site while it runs."""
+    """Serves a site on sockets, and on those of `tls`, and replaces the site while it runs. It closes the sockets."""
 
     def __init__(
         self,
@@ -143,33 +143,12 @@ class ProxyServer:
 
 @asynccontextmanager
 async def serving(
-    sockets: Sequence[socket],
-    site: Site,
-    *,
-    forwarder: TunnelForwarder,
-    traffic: TrafficCounter,
-    instance: str,
-    now: Callable[[], Instant],
-    note_served: NoteServed,
-    log: WriteEntry = access_log.write,
-    drain: Callable[[], float] = lambda: GRACE_SECONDS,
-    tls: TlsListener | None = None,
+    server: ProxyServer, drain: Callable[[], float] = lambda: GRACE_SECONDS
 ) -> AsyncIterator[ProxyServer]:
-    """Answer on `sockets`, and on those of `tls`, while the block runs, then close them.
+    """Let a server listen while the block runs, then close it.
 
     `drain` returns the seconds that running answers have to end, when the block has ended.
     """
-    server = ProxyServer(
-        sockets,
-        site,
-        forwarder=forwarder,
-        traffic=traffic,
-        instance=instance,
-        now=now,
-        note_served=note_served,
-        log=log,
-        tls=tls,
-    )
     await server.start()
     try:
         yield server

@@ -70,7 +70,7 @@ from snapproxy.space.pins import Pins
 from snapproxy.trust.openpgp import OpenPgpVerifier
 from snapproxy.trust.roots import RootVerifier, available_keyrings
 from snapproxy.upstream.rate_limit import RateLimiter
-from snapproxy.web.proxy_server import GRACE_SECONDS, Site, serving
+from snapproxy.web.proxy_server import GRACE_SECONDS, ProxyServer, Site, serving
 from snapproxy.wiring.addresses import address_book
 from snapproxy.wiring.repeated_work import RepeatedWork
 from snapproxy.wiring.space import build_collector
@@ -112,7 +112,7 @@ class App(TimesApp):
     async def serve(self, sockets: Sequence[socket], *, grace_seconds: float = GRACE_SECONDS) -> None:
         """Answer on `sockets`, which are closed at the end, until cancelled. Then answers get some time to end."""
         pass_through = new_forwarder(self.config, self.tally, instance=self.instance)
-        server = serving(
+        server = ProxyServer(
             sockets,
             self.site(),
             forwarder=pass_through,
@@ -120,10 +120,9 @@ class App(TimesApp):
             instance=self.instance,
             now=self.clock.now,
             note_served=self.store.served.note,
-            drain=lambda: grace_seconds,
         )
         try:
-            async with server:
+            async with serving(server, lambda: grace_seconds):
                 await self.repeat_work()
         finally:
             await pass_through.close()

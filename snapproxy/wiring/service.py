@@ -132,7 +132,7 @@ class Service:
         """
         instance, stats = self._process.instance, self._process.stats
         forwarder = new_forwarder(self.app.config, stats, instance=instance)
-        listening = serving(
+        proxy = ProxyServer(
             sockets,
             self.app.site(),
             forwarder=forwarder,
@@ -141,9 +141,9 @@ class Service:
             now=self.app.clock.now,
             note_served=self.app.store.served.note,
             log=self._log,
-            drain=lambda: self.app.config.drain,
             tls=tls,
         )
+        listening = serving(proxy, lambda: self.app.config.drain)
         pages = AdminServer(
             AdminPages(lambda: self, self._page_parts() if admin else {}),
             refuse=self.refuse_operator,
