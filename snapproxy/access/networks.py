@@ -42,14 +42,14 @@ class ClientNetworks:
         self.admits = functools.lru_cache(maxsize=4096)(self._admits)
 
     def _admits(self, address: str) -> bool:
-        """Return whether a client may connect; a text that is not an address (a socket of this machine) may.
+        """Return whether a client may connect; one without an address may not: it has left before its request.
 
         An IPv4 address within an IPv6 one counts as IPv4, and the zone of a link-local one does not count.
         """
         try:
             read = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
-            return True
+            return False
         if isinstance(read, ipaddress.IPv6Address) and read.ipv4_mapped is not None:
             read = read.ipv4_mapped
         return any(read.version == each.version and read in each for each in self._networks)

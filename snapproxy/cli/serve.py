@@ -98,7 +98,12 @@ async def serve_artifact(
 ) -> None:
     """Serve only an artifact, with a temporary store; the configured store and cache are not used."""
     with tempfile.TemporaryDirectory(prefix="snapproxy-") as folder:
-        config = replace(config, state_dir=Path(folder, "state"), cache_dir=Path(folder, "cache"))
+        config = replace(
+            config,
+            state_dir=Path(folder, "state"),
+            cache_dir=Path(folder, "cache"),
+            tokens="optional",  # the temporary store has none
+        )
         async with replayed_from(place) as replayed:
             time = the_time(replayed.record)
             pinned = "" if time is None else user_name(time)

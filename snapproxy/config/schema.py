@@ -7,7 +7,6 @@ line "accepted: ...", or MistakesError for the mistakes inside a list or a table
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +14,6 @@ from typing import Any
 from snapproxy.core.similar import similar
 
 Reader = Callable[[Any], Any]
-
-_USER_IN_URL = re.compile(r'(?:(?<=http://)|(?<=https://))[^\s"]*(?=@)|(?<=docker://)[^\s"/]*(?=@)')
-"""A user and a password in an address, which a message about the address must not repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,5 +180,23 @@ def _read(read: Reader, raw: Any, at: Any, values: dict[Any, Any], mistakes: lis
 
 
 def _refused(path: tuple[str | int, ...], raw: Any, accepted: str) -> Mistake:
-    written = _USER_IN_URL.sub("...", json.dumps(raw, default=str))
-    return Mistake(path, f"{written} is not accepted; accepted: {accepted}")
+    return Mistake(path, f"{json.dumps(_without_users(raw), default=str)} is not accepted; accepted: {accepted}")
+
+
+def _without_users(raw: Any) -> Any:
+    """Return a value in which no text has a user and a password: all before the last `@` is left out.
+
+    In a reference to an image the `@` after the path begins a digest.
+    """
+    match raw:
+        case str():
+            scheme, mark, rest = raw.rpartition("://")
+            user, at, host = rest.rpartition("@")
+            is_image = scheme.lower() == "docker" and "/" in user
+            return raw if not at or is_image else f"{scheme}{mark}...@{host}"
+        case list():
+            return [_without_users(each) for each in raw]
+        case dict():
+            return {_without_users(key): _without_users(value) for key, value in raw.items()}
+        case _:
+            return raw

@@ -23,6 +23,7 @@ from snapproxy.config.schema import (
 from snapproxy.config.value_types import (
     absolute_path,
     allowed_states,
+    at_least,
     base_address,
     byte_rate,
     byte_size,
@@ -128,7 +129,7 @@ SETTINGS = SettingsTable(
             description='bytes of the file system that stay free (default: 5 %, at most "5GB"; "0B": none)',
         ),
         "fsck_every": Key(
-            read=duration_or_never,
+            read=at_least(3600, duration_or_never),
             default=30 * 86400,
             description='time between two checks of all stored files, which `serve` makes (default "30d"; "never")',
         ),
@@ -195,7 +196,7 @@ SETTINGS = SettingsTable(
             description='least severe lines of the log: "debug", "info", "warning", "error"',
         ),
         "capture_keep": Key(
-            read=duration,
+            read=at_least(3600, duration),
             default=30 * 86400,
             description='how long a capture that is never closed is kept after its last answer (default "30d")',
         ),

@@ -62,6 +62,18 @@ def duration_or_never(value: Any) -> int | None:
         raise ValueError('a duration with its unit, such as "12h", "7d" or "4w", or "never"') from None
 
 
+def at_least(least: int, read: Reader) -> Reader:
+    """Return a reader of a duration that is not shorter than `least` seconds, or that is None."""
+
+    def reader(value: Any) -> int | None:
+        seconds: int | None = read(value)
+        if seconds is not None and seconds < least:
+            raise ValueError(f'at least "{format_duration(least)}"')
+        return seconds
+
+    return reader
+
+
 def format_duration(seconds: float) -> str:
     """Write a duration in the largest unit that divides it, so that `Duration` reads it back."""
     whole = int(seconds)

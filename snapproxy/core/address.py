@@ -334,6 +334,7 @@ def _tunnel(raw: str, book: AddressBook, authorization: str) -> TunnelTarget | R
             "CONNECT is off: write http:// for https:// in the sources",
             "Requests inside a tunnel cannot be pinned or stored; this proxy itself uses https upstream.",
             "To let a build reach that host unpinned, name it in `pass` as HOST:PORT.",
+            is_foreign=True,
         )
     authority = format_authority(host, port, "https")
     owners = [route.archive for route in book.routes if route.owns(authority)]
@@ -350,6 +351,7 @@ def _tunnel(raw: str, book: AddressBook, authorization: str) -> TunnelTarget | R
             "a tunnel cannot be pinned: write http:// for https://",
             "CONNECT is for live only: the proxy cannot determine the time of an encrypted answer.",
             "Write http:// in the sources, or set http_proxy=http://live:x@HOST:3142 to get current files.",
+            is_foreign=True,
         )
     return TunnelTarget(host, port, capture=_capture_of(book, credentials))
 
@@ -393,6 +395,7 @@ def _unknown_host(book: AddressBook) -> Refusal:
         "no archive of this proxy matches that host and path",
         f"To keep live data out of pinned builds, only configured archives are served, even live: {_list(book)}.",
         "Add the host under [archives] in the configuration, or name it in `pass` as HOST:PORT to reach it unpinned.",
+        is_foreign=True,
     )
 
 

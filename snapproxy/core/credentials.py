@@ -6,7 +6,6 @@ This module reads one header. `address` decides which requests need a time and r
 from __future__ import annotations
 
 import binascii
-import functools
 import re
 from base64 import b64decode
 from dataclasses import dataclass
@@ -58,13 +57,13 @@ def read_credentials(header: str) -> Credentials | None:
     raise _malformed("the proxy user name is not a time")
 
 
-@functools.lru_cache(maxsize=1024)
 def token_of(header: str) -> str:
     """Return the token in a Proxy-Authorization header, '' if it has none or is malformed."""
     try:
-        return _decode(header).rpartition(_TOKEN_MARK)[2] if _TOKEN_MARK in _decode(header) else ""
+        before, _, token = _decode(header).rpartition(_TOKEN_MARK)
     except ClientError:
         return ""
+    return token if before else ""
 
 
 def _decode(header: str) -> str:

@@ -358,6 +358,7 @@ class Refusal:
     `reason` is a fixed text, ASCII, at most 80 characters; the body is `reason`, `why`, `hint`, one line each.
     `is_unobserved`: nothing is known about the file at that time, so this is not an absence. `is_wait`: nothing failed,
     the request only has to wait longer than its client does: for a cool-down, a queue, or bytes that are arriving.
+    `is_foreign`: the client tried to reach a host past the archives.
     """
 
     status: int
@@ -367,6 +368,7 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
     is_unobserved: bool = False
     is_wait: bool = False
+    is_foreign: bool = False
 
     @property
     def is_absence(self) -> bool:

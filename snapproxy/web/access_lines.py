@@ -7,6 +7,7 @@ clients are escaped: no request can add a line, a field, or a control character 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
@@ -25,7 +26,11 @@ BATCH_SECONDS = 0.2
 MAX_WAITING = 20_000
 """Maximum number of lines that wait for the output; further ones are dropped, and their number is logged."""
 
+FLUSH_SECONDS = 5.0
+"""How long the last lines may take at a stop: a program that does not read them must not delay it."""
+
 _AGENT_LENGTH = 200
+_TEXT_LENGTH = 400
 _UNSAFE = re.compile(r'["\\]')
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -101,16 +106,36 @@ class AccessLog:
             if self.form == "short":
                 write(entry)
         elif len(self._waiting) < MAX_WAITING:
+            entry.agent, entry.path = entry.agent[:_AGENT_LENGTH], entry.path[:_TEXT_LENGTH]
+            if len(entry.target) > _TEXT_LENGTH:  # a cut of the text itself could leave a part of a password
+                entry.target = shown(entry.target)
             self._waiting.append((render, entry))
         else:
             self._dropped += 1
 
     async def run(self) -> Never:
-        """Write the waiting lines, batch by batch, until cancelled. Call `flush` afterwards."""
+        """Write the waiting lines, batch by batch, until cancelled. Call `close` afterwards."""
         while True:
             await asyncio.sleep(BATCH_SECONDS)
             if self._waiting:
                 await asyncio.to_thread(self.flush)
+
+    async def close(self) -> None:
+        """Write the last lines, for at most `FLUSH_SECONDS`. A thread that needs longer does not delay the exit."""
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def write_last() -> None:
+            self.flush()
+            with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+                loop.call_soon_threadsafe(ended.set)
+
+        threading.Thread(target=write_last, name="access log", daemon=True).start()
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await ended.wait()
+        except TimeoutError:
+            _log.warning("The last lines of the access log were not read within %g s", FLUSH_SECONDS)
 
     def flush(self) -> None:
         """Write the lines that wait. An output that fails loses them, and that is logged."""

@@ -12,6 +12,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from snapproxy.core.exchange import Page, PageAnswerer, PageRequest
@@ -22,7 +23,7 @@ from snapproxy.core.routes import read_authority
 from snapproxy.errors import ClientError, SnapproxyError
 from snapproxy.web import access_log
 from snapproxy.web.access_log import WriteEntry
-from snapproxy.web.protocol import ClientRequest, Ending, Limits, Listener
+from snapproxy.web.protocol import REQUEST_ID, ClientRequest, Ending, Limits, Listener
 from snapproxy.web.replies import ReplyHead, refusal_reply, render
 from snapproxy.web.request_checks import refuse_head
 from snapproxy.web.response_writer import ResponseWriter
@@ -80,7 +81,8 @@ class AdminGateway:
         entry = access_log.AccessEntry(request.connection.peer, request.method, request.target, time=self._now())
         began = asyncio.get_running_loop().time()
         try:
-            await wire.send(await self._reply(request))
+            reply = await self._reply(request)
+            await wire.send(replace(reply, fields=(*reply.fields, (REQUEST_ID, request.id))))
         except (ConnectionError, TimeoutError):
             wire.cut("left")
         finally:

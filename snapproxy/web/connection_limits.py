@@ -1,7 +1,8 @@
 """Limits of the number of open connections: of one client, and of all together.
 
 Beyond a limit the connection that has waited longest for a request is closed: clients open a new one for their next
-request. Only if none waits, the new connection is closed.
+request. Only if none waits, the new connection is closed. If all clients together have too many, it is one of the
+client that has the most.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ class LimitedConnection(Protocol):
     def is_idle(self) -> bool:
         """Whether it waits for a request."""
 
+    @property
+    def waits_since(self) -> float:
+        """The monotonic second of its last answer, or of its begin."""
+
     def force_close(self) -> None:
         """Close it now."""
 
@@ -35,36 +40,40 @@ def most_connections() -> int:
 
 
 class ConnectionLimits:
-    """The open connections, oldest first. `per_client` and `in_all` are the limits."""
+    """The open connections of each client. `per_client` and `in_all` are the limits."""
 
     def __init__(self, per_client: int, in_all: int) -> None:
         self._per_client = per_client
         self._in_all = in_all
-        self._all: dict[LimitedConnection, None] = {}
         self._of_client: defaultdict[str, dict[LimitedConnection, None]] = defaultdict(dict)
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._all)
+        return self._count
 
     def enter(self, connection: LimitedConnection) -> None:
         """Count a new connection, and close one if there are too many."""
         own = self._of_client[connection.peer]
-        own[connection] = self._all[connection] = None
+        own[connection] = None
+        self._count += 1
         if len(own) > self._per_client:
             self._close_one(own, connection)
-        elif len(self._all) > self._in_all:
-            self._close_one(self._all, connection)
+        elif self._count > self._in_all:
+            most = max(self._of_client.values(), key=lambda each: len(each))  # noqa: PLW0108 # mypy needs the lambda
+            self._close_one(most, connection)
 
     def leave(self, connection: LimitedConnection) -> None:
         """Remove a closed connection. A second call has no effect."""
-        self._all.pop(connection, None)
-        own = self._of_client.get(connection.peer)
-        if own is not None:
-            own.pop(connection, None)
-            if not own:
-                del self._of_client[connection.peer]
+        own = self._of_client.get(connection.peer, {})
+        if connection not in own:
+            return
+        del own[connection]
+        self._count -= 1
+        if not own:
+            del self._of_client[connection.peer]
 
     def _close_one(self, among: Iterable[LimitedConnection], new: LimitedConnection) -> None:
-        closed = next((each for each in among if each.is_idle and each is not new), new)
+        idle = (each for each in among if each.is_idle and each is not new)
+        closed = min(idle, key=lambda each: each.waits_since, default=new)
         self.leave(closed)
         closed.force_close()

@@ -11,7 +11,6 @@ import functools
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from http import HTTPStatus
 from typing import assert_never
 
 from aiohttp.http_exceptions import LineTooLong
@@ -224,7 +223,7 @@ class Gateway:
             case PageTarget():
                 scheme = request.connection.scheme
                 page = await self._pages.answer(target.path, request.headers.get("Host", ""), scheme)
-                await wire.send(page if isinstance(page, ReplyHead) else refusal_reply(page))
+                await wire.send(page if isinstance(page, ReplyHead) else self._refuse(request, page))
             case ScriptTarget():
                 scheme = request.connection.scheme
                 await wire.send(self._pages.script(target, request.headers.get("Host", ""), scheme))
@@ -233,7 +232,7 @@ class Gateway:
             case BlobTarget():
                 blob = await self._by_digest.answer(target)
                 if isinstance(blob, Refusal):
-                    await wire.send(refusal_reply(blob))
+                    await wire.send(self._refuse(request, blob))
                 else:
                     await self._send(request, wire, "", blob, entry)
             case _:
@@ -323,7 +322,8 @@ def _permitted(
     """Return the target if the client's token permits it, otherwise a refusal. Pages and scripts need no token."""
     sent = request.headers.get("Authorization", ""), request.headers.get("Proxy-Authorization", "")
     is_open = isinstance(target, Refusal | PageTarget | ScriptTarget)
-    if is_open or not (gate.demands_tokens or _remembered_token(*sent)):
+    read = _remembered_token if len(sent[0]) + len(sent[1]) <= MAX_REMEMBERED else sent_token
+    if is_open or not (gate.demands_tokens or read(*sent)):
         return target
     is_proxied = request.method == "CONNECT" or not request.target.startswith("/")
     permission = gate.decide(*sent, RequestNeed(getattr(target, "capture", "")), is_proxied=is_proxied)
@@ -340,8 +340,7 @@ def _common(instance: str, now: Instant, request: ClientRequest | None = None) -
 
 def _foreign(request: ClientRequest, refusal: Refusal) -> str:
     """Return the host that a refused request tried to reach past the archives, '' if none."""
-    is_foreign = request.method == "CONNECT" or refusal.status == HTTPStatus.FORBIDDEN
-    return foreign_host(request.method, request.target) if is_foreign else ""
+    return foreign_host(request.method, request.target) if refusal.is_foreign else ""
 
 
 def _whole(reply: ReplyHead, common: tuple[tuple[str, str], ...]) -> bytes:
@@ -357,7 +356,10 @@ async def _forward(
     if request.has_body and request.headers.get("Expect", "").lower() == "100-continue":
         wire.put(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = request.body() if request.has_body else None
-    passed = await forwarder.forward(target, request.method, request.headers.items(), body)
+    headers = list(request.headers.items())
+    if sent_token(request.headers.get("Authorization", ""), ""):  # for this proxy; other credentials are for the host
+        headers = [(name, value) for name, value in headers if name.lower() != "authorization"]
+    passed = await forwarder.forward(target, request.method, headers, body)
     if isinstance(passed, Refusal):
         return passed
     try:

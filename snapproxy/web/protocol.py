@@ -175,6 +175,7 @@ class Connection(RequestHandler):
         "_taken_over",
         "is_half_closed",
         "is_last_answer",
+        "waits_since",
     )
 
     def __init__(self, server: Listener, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
@@ -198,6 +199,7 @@ class Connection(RequestHandler):
         self._prefetches: list[Prefetch] = []
         self.is_last_answer = False
         self.is_half_closed = False
+        self.waits_since = loop.time()
 
     async def answer(self, request: ClientRequest) -> Ending:
         """Await the handler's answer, and count it.
@@ -208,6 +210,7 @@ class Connection(RequestHandler):
             ending = await self._listener.handler.handle(request)
         finally:
             self._answered += 1
+            self.waits_since = self._loop.time()
         is_last = self.is_half_closed and not self._messages
         return replace(ending, keep_alive=False) if is_last else ending
 

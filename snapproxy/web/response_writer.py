@@ -151,6 +151,7 @@ class ResponseWriter:
         entry.status, entry.sent, entry.outcome, entry.reason = self.status, self.sent, self.outcome, self.reason
         entry.seconds, entry.request_id = seconds, self.request.id
         entry.agent = self.request.headers.get("User-Agent", "")
+        entry.version = "1.1" if self.request.version >= (1, 1) else "1.0"
         return entry
 
     def cut(self, outcome: str) -> None:

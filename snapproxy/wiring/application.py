@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from socket import socket
 from typing import Any, Self
 
@@ -60,9 +60,6 @@ from snapproxy.live.live_files import LiveFiles
 from snapproxy.live.observations import Observations
 from snapproxy.live.revalidate import Revalidator
 from snapproxy.live.state import LiveStates
-from snapproxy.prefetch.launchpad import LaunchpadRecords
-from snapproxy.prefetch.metasnap import MetasnapRecords
-from snapproxy.prefetch.record_service import RecordService
 from snapproxy.prefetch.records import Records
 from snapproxy.space.collector import Collector
 from snapproxy.space.fsck import Fsck
@@ -72,6 +69,7 @@ from snapproxy.trust.roots import RootVerifier, available_keyrings
 from snapproxy.upstream.rate_limit import RateLimiter
 from snapproxy.web.proxy_server import GRACE_SECONDS, ProxyServer, Site, serving
 from snapproxy.wiring.addresses import address_book
+from snapproxy.wiring.record_services import record_services
 from snapproxy.wiring.repeated_work import RepeatedWork
 from snapproxy.wiring.space import build_collector
 from snapproxy.wiring.space_keeper import SpaceKeeper
@@ -110,11 +108,20 @@ class App(TimesApp):
     fsck: Fsck
 
     async def serve(self, sockets: Sequence[socket], *, grace_seconds: float = GRACE_SECONDS) -> None:
-        """Answer on `sockets`, which are closed at the end, until cancelled. Then answers get some time to end."""
+        """Answer on `sockets`, which are closed at the end, until cancelled. Then answers get some time to end.
+
+        It is the server of a command: this machine may always use it, and no token is demanded, because the programs
+        that the command starts have none.
+        """
         pass_through = new_forwarder(self.config, self.tally, instance=self.instance)
+        site = replace(
+            self.site(),
+            admits=ClientNetworks(("loopback", *self.config.clients)).admits,
+            gate=Gate(self.tokens, TokenRule.OPTIONAL),
+        )
         server = ProxyServer(
             sockets,
-            self.site(),
+            site,
             forwarder=pass_through,
             traffic=self.tally,
             instance=self.instance,
@@ -339,18 +346,8 @@ async def _lower_parts(
         live=live,
         sweeper=sweeper,
         timelines=timelines,
-        record_services=_record_services(config, upstream, stats),
+        record_services=record_services(config, upstream, stats),
     )
-
-
-def _record_services(config: Config, upstream: Upstream, stats: Stats) -> tuple[Records, ...]:
-    """Return the services that the configuration names; without an address none is asked."""
-    found: list[Records] = []
-    if config.metasnap:
-        found.append(MetasnapRecords(RecordService(config.metasnap, upstream.client, stats)))
-    if config.launchpad:
-        found.append(LaunchpadRecords(RecordService(config.launchpad, upstream.client, stats)))
-    return tuple(found)
 
 
 def _downloads(store: Store, upstream: Upstream, names: Names, clock: Clock, stats: Stats) -> Downloads:

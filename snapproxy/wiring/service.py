@@ -60,12 +60,14 @@ SERVICE_PAGES = "snapproxy.wiring.pages"
 
 _log = logging.getLogger(__name__)
 
+_THIS_MACHINE = ClientNetworks(("loopback",))
+
 
 class Reloadable(Protocol):
     """A part that is built once for the process, and obeys settings that may change."""
 
     def prepare(self, config: Config) -> Callable[[], None]:
-        """Check the new settings, and return a function that applies them and cannot fail.
+        """Check the new settings, in a thread, and return a function that applies them and cannot fail.
 
         Change nothing before that function is called: another part may refuse. Raises ConfigurationError.
         """
@@ -161,7 +163,7 @@ class Service:
         finally:
             await pages.close()
             writing.cancel()  # not before: answers that end while the server drains are logged as they end
-            await asyncio.to_thread(self._log.flush)
+            await self._log.close()
             for task in self._former:
                 task.cancel()
             await asyncio.gather(*self._former, return_exceptions=True)
@@ -191,7 +193,7 @@ class Service:
         former = self._current
         fixed: dict[str, Any] = {name: getattr(former.app.config, name) for name in self._fixed}
         changed = [name for name in self._fixed if getattr(config, name) != fixed[name]]
-        applying = [part.prepare(config) for part in self._parts]
+        applying = [await asyncio.to_thread(part.prepare, config) for part in self._parts]
         app = former.app
         self._current = await _generation(
             replace(config, **fixed), app.store, self._process, app.clock, offline=app.offline
@@ -209,7 +211,7 @@ class Service:
 
         Clients of this machine need no token.
         """
-        if ClientNetworks(("loopback",)).admits(address):
+        if _THIS_MACHINE.admits(address):
             return None
         if not ClientNetworks(self.app.config.clients).admits(address):
             return STRANGER

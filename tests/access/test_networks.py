@@ -24,7 +24,8 @@ from snapproxy.access.networks import ClientNetworks, canonical
     (("any",), "8.8.8.8", True),
     (("any",), "2001:db8::1", True),
     ((), "127.0.0.1", False),
-    ((), "-", True),
+    (("any",), "-", False),
+    (("loopback",), "", False),
 ])  # fmt: skip
 def test_an_address_is_admitted_by_its_network(texts: tuple[str, ...], address: str, is_admitted: bool) -> None:
     assert ClientNetworks(texts).admits(address) == is_admitted

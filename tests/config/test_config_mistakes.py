@@ -73,6 +73,8 @@ burst = "x"
             'access_log: "apache" is not accepted; accepted: "short", "combined", "json", "off"',
         ),
         ('log_level = "INFO"', 'log_level: "INFO" is not accepted; accepted: "debug", "info", "warning", "error"'),
+        ('capture_keep = "0s"', 'capture_keep: "0s" is not accepted; accepted: at least "1h"'),
+        ('fsck_every = "5m"', 'fsck_every: "5m" is not accepted; accepted: at least "1h"'),
         ('allow = ["live"]', 'allow: ["live"] is not accepted; accepted: a list with "pinned"'),
         ('allow = ["pinned", "all"]', 'allow[1]: "all" is not accepted; accepted: "pinned" or "live"'),
         (
@@ -229,6 +231,17 @@ def test_a_mistake_says_where_what_and_what_is_accepted(load_text: Loader, text:
 def test_a_secret_in_the_settings_is_refused_and_not_repeated(load_text: Loader, text: str) -> None:
     (line,) = mistakes(load_text, text)
     assert "s3cret" not in line
+
+
+@pytest.mark.parametrize("address", [
+    "user:hunter2@proxy:3128", "socks5://user:hunter2@proxy", "HTTP://user:hunter2@proxy", "http://user:hun ter2@proxy",
+    'http://user:"hunter2@proxy', "http://user:hunter2@p@proxy", "docker://user:hunter2@registry/x y",
+])  # fmt: skip
+def test_no_message_repeats_a_password(load_text: Loader, address: str) -> None:
+    for text in (f"upstream_proxy = {json.dumps(address)}", f"[archives.debian]\nsources = [{json.dumps(address)}]"):
+        lines = mistakes(load_text, text)
+        assert lines
+        assert not any("hunter2" in line or "hun ter2" in line for line in lines), lines
 
 
 def test_a_login_in_an_address_names_the_setting_for_it(load_text: Loader) -> None:

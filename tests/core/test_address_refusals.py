@@ -35,6 +35,8 @@ class TestPassAndTunnel:
 
     def test_connect_is_off(self) -> None:
         answer = refused(ask("snapshot.debian.org:443", method="CONNECT", pair="live:x"), 403)
+        assert answer.is_foreign
+        assert refused(ask("http://evil.example/x"), 403).is_foreign
         assert answer.reason == "CONNECT is off: write http:// for https:// in the sources"
         assert "`pass`" in answer.hint
 
@@ -205,6 +207,7 @@ class TestWithoutLive:
     def test_live_is_refused_in_every_form(self, url: str, pair: str | None) -> None:
         answer = refused(ask(url, self.BOOK, pair=pair), 403)
         assert answer.reason == "live is refused here: request an instant"
+        assert not answer.is_foreign
         assert "`allow`" in answer.why
 
     def test_pinned_requests_are_answered(self) -> None:

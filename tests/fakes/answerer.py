@@ -217,11 +217,11 @@ class FakeAddresses:
             name, _, port = target.rpartition(":")
             if target in self.tunnels:
                 return TunnelTarget(name, int(port))
-            return Refusal(403, "CONNECT is refused", why="It would escape the pin.", hint="Use http.")
+            return Refusal(403, "CONNECT is refused", why="It would escape the pin.", hint="Use http.", is_foreign=True)
         if found := re.fullmatch(r"http://([^/:]+)(?::[0-9]+)?(/.*)", target):
             if found[1] in self.passes:
                 return PassTarget(found[1], self.passes[found[1]], found[2])
-            return Refusal(403, "Unknown host", why="No archive is served under that name.")
+            return Refusal(403, "Unknown host", why="No archive is served under that name.", is_foreign=True)
         if found := re.fullmatch(r"/v2/any/blobs/sha256:([0-9a-f]{64})", target):
             return BlobTarget(found[1])
         if target in OWN:

@@ -20,6 +20,7 @@ class Fake:
     peer: str
     is_idle: bool = True
     is_closed: bool = False
+    waits_since: float = 0
 
     def force_close(self) -> None:
         self.is_closed = True
@@ -48,8 +49,15 @@ def test_a_new_one_is_closed_if_none_waits() -> None:
 
 def test_all_clients_together_are_limited() -> None:
     limits = ConnectionLimits(2, 3)
-    assert entered(limits, *(Fake(str(number)) for number in range(5))) == [True, True, False, False, False]
+    flood = [Fake("flood", waits_since=9), Fake("flood", waits_since=8)]
+    assert entered(limits, Fake("builder"), *flood, Fake("other")) == [False, False, True, False]
     assert len(limits) == 3
+
+
+def test_the_one_that_has_waited_longest_is_closed() -> None:
+    assert entered(ConnectionLimits(2, 9), Fake("a", waits_since=5), Fake("a", waits_since=3), Fake("a")) == [
+        False, True, False,
+    ]  # fmt: skip
 
 
 def test_ten_thousand_idle_connections_leave_descriptors() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -228,6 +229,22 @@ class TestPass:
             "Via: 1.1 snapproxy-test",
         ]
         assert site.traffic.counted == [("127.0.0.1", 0, 5)]
+
+    async def test_a_token_for_this_proxy_is_not_forwarded(self, site: Site, host: Any) -> None:
+        heads: list[bytes] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+        port = site.addresses.passes["127.0.0.1"] = await host(serve)
+        client = await site.connect()
+        basic = base64.b64encode(b"x:snp-secret").decode()
+        for value in ("Bearer snp-secret", f"Basic {basic}"):
+            answer = await client.get(f"http://127.0.0.1:{port}/", f"Authorization: {value}")
+            assert answer.status == 200
+        assert len(heads) == 2
+        assert not any(b"authorization" in head.lower() for head in heads)
 
     @pytest.mark.parametrize("framing", ["Content-Length: 10", "Transfer-Encoding: chunked"])
     async def test_a_body_streams_out_while_it_comes_in(self, site: Site, host: Any, framing: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ from snapproxy.upstream.network import UpstreamProxy
 from snapproxy.web.certificate import TlsListener
 from snapproxy.wiring import logs
 from snapproxy.wiring import service as services
+from snapproxy.wiring.application import build
 from snapproxy.wiring.service import Service, open_service
 from snapproxy.wiring.tls import TlsCertificate
 from tests.fakes.rawclient import RawClient
@@ -262,3 +264,29 @@ async def test_a_reload_reads_the_certificate_again_or_changes_nothing(config: C
         assert await service.reload(replace(config, tls_listen=())) == ["tls_listen"]
         serving.cancel()
         await asyncio.wait({serving})
+
+
+async def test_the_server_of_a_command_demands_no_token_and_admits_this_machine(config: Config) -> None:
+    """The rules of an organisation's server also stand in the settings of its machine."""
+    strict = replace(config, tokens="required", clients=("192.0.2.0/24",))
+    async with build(strict, offline=True) as app:
+        (listener,) = sockets.bind([("127.0.0.1", 0)])
+        serving = asyncio.create_task(app.serve([listener], grace_seconds=0))
+        client = await RawClient.connect(listener.getsockname()[1])
+        assert (await client.get("/debian/20240601T000000Z/dists/x/InRelease")).status == 424
+        client.close()
+        serving.cancel()
+        await asyncio.wait({serving})
+
+
+async def test_a_reader_of_the_log_that_stalls_does_not_delay_the_stop(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stalled = threading.Event()
+    monkeypatch.setattr(logs, "write_all", lambda _: stalled.wait(60))
+    monkeypatch.setattr("snapproxy.web.access_lines.FLUSH_SECONDS", 0.1)
+    async with asyncio.timeout(20), running(replace(config, access_log="json")) as (_, port):
+        client = await RawClient.connect(port)
+        assert (await client.get("/nothing/20240601T000000Z/x")).status == 404
+        client.close()
+    stalled.set()
