@@ -1,1 +1,1 @@
-"""Access of clients: networks, tokens with scopes, limits for each client. Decides; `web` enforces."""
+"""Access of clients: networks, and tokens with scopes. It decides; `web` enforces."""

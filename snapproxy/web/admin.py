@@ -30,6 +30,9 @@ from snapproxy.web.response_writer import ResponseWriter
 
 RefuseClient = Callable[[str, str], Refusal | None]
 
+LIMITS = Limits(connections=100, all_connections=200)
+"""The limits of this listener: the descriptors are for the clients of the proxy."""
+
 _MOST_FIELDS = 32
 """Maximum number of fields of a query."""
 
@@ -181,7 +184,7 @@ class AdminServer:
         log: WriteEntry = access_log.write,
     ) -> None:
         name = socket.gethostname().lower()
-        self._limits = limits or Limits()
+        self._limits = limits or LIMITS
         self._gateway = AdminGateway(
             pages, hosts={name, name.partition(".")[0]}, refuse=refuse, instance=instance, now=now, log=log
         )

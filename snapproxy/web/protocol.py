@@ -69,8 +69,15 @@ class Limits:
     """Maximum time for sending a head, the first one included, and between two requests."""
     connections: int = 1000
     """Maximum number of connections of one client, which is an address."""
+    all_connections: int | None = None
+    """Maximum number of connections of all clients; None for half of the descriptors of the process."""
     linger_s: float = 2.0
     """How long the body of a refused request is read and discarded, so that the client reads the refusal."""
+
+
+def peer_of(name: object) -> str:
+    """Return the address in the name of a client's socket, '-' if it has none."""
+    return str(name[0]) if isinstance(name, tuple) else "-"
 
 
 class ClientRequest:
@@ -233,8 +240,7 @@ class Connection(RequestHandler):
     @property
     def peer(self) -> str:
         """The client's address for the log, '-' if it has none."""
-        name = self.peername
-        return str(name[0]) if isinstance(name, tuple) else "-"
+        return peer_of(self.peername)
 
     @property
     def is_secure(self) -> bool:
@@ -386,7 +392,7 @@ class Listener(web.Server):
         self.handler = handler
         self._limits = limits
         self._lost = asyncio.Event()
-        self.limits = ConnectionLimits(limits.connections, most_connections())
+        self.limits = ConnectionLimits(limits.connections, limits.all_connections or most_connections())
         self._half_closed: set[RequestHandler] = set()
 
     def __call__(self) -> Connection:

@@ -15,10 +15,11 @@ from snapproxy.core.exchange import Answerer, BlobAnswerer, TrafficCounter
 from snapproxy.core.model import Instant
 from snapproxy.web import access_log
 from snapproxy.web.access_log import WriteEntry
-from snapproxy.web.certificate import HANDSHAKE_S, TlsListener
+from snapproxy.web.certificate import TlsListener
 from snapproxy.web.gateway import Gateway, NoteServed, ReadAddress
 from snapproxy.web.pages import Pages
 from snapproxy.web.protocol import Limits, Listener
+from snapproxy.web.tls_accept import TlsAcceptor
 from snapproxy.web.tunnel import TunnelForwarder, Tunnels
 
 _log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class WebServer:
         self._gateways = weakref.WeakSet([self._gateway])
         self._listener: Listener | None = None
         self._servers: list[asyncio.Server] = []
+        self._acceptors: list[TlsAcceptor] = []
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -105,15 +107,7 @@ class WebServer:
         if tls is None:
             return
         for sock in tls.sockets:
-            server = await loop.create_server(
-                self._listener,
-                sock=sock,
-                backlog=_BACKLOG,
-                ssl=tls.certificate.context,
-                ssl_handshake_timeout=HANDSHAKE_S,
-                ssl_shutdown_timeout=HANDSHAKE_S,
-            )
-            self._servers.append(server)
+            self._acceptors.append(TlsAcceptor(sock, self._listener, tls.certificate.context))
 
     def switch(
         self,
@@ -148,6 +142,8 @@ class WebServer:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        await asyncio.gather(*(acceptor.close() for acceptor in self._acceptors))
+        self._acceptors.clear()
         if self._listener is None:
             return
         try:

@@ -14,8 +14,9 @@ import trustme
 
 from snapproxy.errors import ConfigurationError
 from snapproxy.web import certificate as certificates
-from snapproxy.web import server
+from snapproxy.web import tls_accept
 from snapproxy.web.certificate import ServerCertificate, TlsListener, read_certificate
+from snapproxy.web.protocol import Limits
 from tests.web.conftest import WHEN, Site
 
 
@@ -62,7 +63,7 @@ class Secure:
 
 @pytest.fixture
 async def secure(site: Site, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Secure:
-    monkeypatch.setattr(server, "HANDSHAKE_S", 1.0)
+    monkeypatch.setattr(tls_accept, "HANDSHAKE_S", 1.0)
     certificate = ServerCertificate(await asyncio.to_thread(new_certificate, authority, tmp_path))
     listener = socket.create_server(("127.0.0.1", 0))
     await site.server.start([], TlsListener([listener], certificate))
@@ -148,3 +149,24 @@ def test_files_that_cannot_be_used_are_named(authority: trustme.CA, tmp_path: Pa
         with pytest.raises(ConfigurationError) as caught:
             read_certificate(*pair)
         assert str(pair[1]) in caught.value.why
+
+
+class TestHandshakes:
+    @pytest.fixture
+    def limits(self) -> Limits:
+        return Limits(connections=5)
+
+    async def test_silent_handshakes_count_as_connections(self, secure: Secure) -> None:
+        """They would otherwise take every descriptor: asyncio counts a connection after its handshake."""
+        secure.site.archive.add("x", b"hello")
+        silent = [await asyncio.open_connection("127.0.0.1", secure.port) for _ in range(20)]
+        assert (await secure.get(secure.site.url("x")))[1] == b"hello"
+        cut = [await asyncio.wait_for(reader.read(), 5) for reader, _ in silent[:15]]
+        assert cut == [b""] * 15
+        for _, writer in silent:
+            writer.close()
+
+    async def test_a_request_in_the_packet_of_the_handshake_is_read(self, secure: Secure) -> None:
+        secure.site.archive.add("x", b"hello")
+        for _ in range(20):
+            assert (await secure.get(secure.site.url("x")))[1] == b"hello"
