@@ -32,6 +32,10 @@ class HelperDiedError(ArchiveDataError):
     """The helper died while it parsed an index: the index is the probable cause, but it may have been killed."""
 
 
+class ParseTimeoutError(ArchiveDataError):
+    """Parsing an index took too long: it is too large, or the machine too busy."""
+
+
 class HelperProcess:
     """The one helper process. It processes one job at a time."""
 
@@ -59,7 +63,7 @@ class HelperProcess:
                     result = await self._exchange(job, blob)
             except TimeoutError:
                 self._kill()
-                raise ArchiveDataError(
+                raise ParseTimeoutError(
                     "The index could not be parsed in time", why=f"Parsing it takes more than {JOB_SECONDS:.0f} s."
                 ) from None
             except BaseException:

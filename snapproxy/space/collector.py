@@ -74,13 +74,14 @@ class Collector:
 
     async def reclaim(self, wanted: int) -> int:
         """Free so many bytes, or as many as can be freed. Return the bytes that were removed (`Reclaimer`)."""
-        report = await self.run(Shortage(blobs=wanted, disk=wanted if self._is_disk_short() else 0))
+        shortage = Shortage(disk=wanted) if self._is_disk_short() else Shortage(blobs=wanted)
+        report = await self.run(shortage)
         return report.removed.size + (report.tables.size if self._has_one_disk else 0)
 
     async def run(self, shortage: Shortage | None = None, *, is_dry_run: bool = False) -> GcReport:
         """Clean up and return the report. Without a shortage the quota and the floor of free space decide.
 
-        Raises StorageFailure and StorageError; blobs that were removed before stay removed.
+        Raises StorageFailure and SnapproxyError; blobs that were removed before stay removed.
         """
         async with self._running, self._alone():
             report = GcReport(is_dry_run=is_dry_run, quota=self._store.space.limit)
@@ -95,6 +96,7 @@ class Collector:
             report.drafts = await self._store.drafts.sweep(older_than=DRAFT_SECONDS)
         self._has_one_disk = await asyncio.to_thread(self._look_at_disks)
         shortage = shortage or self._shortage()
+        await self._find_references(report)  # it reads tables, which a full disk would not let it build again
         await self._remove_tables(shortage, report)
         report.wanted = shortage.after(report.tables.size if self._has_one_disk else 0)
         await self._remove_blobs(report)
@@ -131,21 +133,22 @@ class Collector:
 
     # --- blobs
 
-    async def _remove_blobs(self, report: GcReport) -> None:
+    async def _find_references(self, report: GcReport) -> None:
         await self._store.served.flush()
         await asyncio.to_thread(self._ledger.fill, self._store.blobs.stored())
-        space = self._store.space
+        await self._references.mark()
+        report.removable = await asyncio.to_thread(self._ledger.removable)
+        report.protected = await asyncio.to_thread(self._ledger.protected)
+        report.stored = sum(report.protected.values(), report.removable)
+        report.in_flight, report.interrupted = self._store.space.reserved, self._store.space.kept
+
+    async def _remove_blobs(self, report: GcReport) -> None:
         for _ in range(_ATTEMPTS):
-            await self._references.mark()
-            if report.stored == FileFigures():
-                report.removable = await asyncio.to_thread(self._ledger.removable)
-                report.protected = await asyncio.to_thread(self._ledger.protected)
-                report.stored = sum(report.protected.values(), report.removable)
-                report.in_flight, report.interrupted = space.reserved, space.kept
             with await asyncio.to_thread(self._store.catalog.scan) as scan:
                 if await self._remove_oldest(scan, report):
                     return
             log.info("Pins or observations were added during the clean-up, and the references are read again")
+            await self._references.mark()
 
     async def _remove_oldest(self, scan: CatalogScan, report: GcReport) -> bool:
         """Remove the blobs that were served least recently. Return False if the references must be read again."""

@@ -82,7 +82,8 @@ class Fsck:
                 log.error("The stored file %s was damaged and has been moved to the quarantine", digest)
                 unrepaired.append(DamagedFile(digest, audited.size, Repair.REMOVED))
             progress = progress.plus(digest, audited.size, is_present=audited.state is not BlobState.ABSENT)
-            if self._clock.monotonic() - saved >= SAVE_SECONDS:
+            # Damage is recorded at once: after a stop a resumed check would only find that the file is absent.
+            if unrepaired or self._clock.monotonic() - saved >= SAVE_SECONDS:
                 progress, unrepaired = await self._repair(progress, unrepaired), []
                 saved = self._clock.monotonic()
                 if is_resumed:

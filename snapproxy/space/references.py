@@ -25,6 +25,7 @@ from snapproxy.capture.notes import noted_digest
 from snapproxy.core.model import STRONG, Archive, ExpectedFile, Family, Instant, Role
 from snapproxy.errors import ArchiveDataError, SnapproxyError
 from snapproxy.families import FAMILIES
+from snapproxy.indexes.helper_process import HelperDiedError, ParseTimeoutError
 from snapproxy.indexes.index_tables import IndexTables
 from snapproxy.live.state import copies_in
 from snapproxy.space import pins
@@ -56,7 +57,7 @@ class References:
         self._others: tuple[object, ...] = ()
 
     async def mark(self) -> None:
-        """Protect every stored blob that something needs. Raises StorageFailure and StorageError."""
+        """Protect every stored blob that something needs. Raises StorageFailure and SnapproxyError."""
         self._read.clear()
         self._closed.clear()
         with await asyncio.to_thread(self._store.catalog.scan) as scan:
@@ -94,7 +95,7 @@ class References:
             while offset < journal.size:
                 lines, end = journals.read(journal.name, offset)
                 if end == offset:
-                    break  # an incomplete line, or a journal that was closed meanwhile
+                    break  # an incomplete line at the end, or a journal that was closed meanwhile
                 offset = self._read[journal.name] = end
                 yield from filter(None, map(noted_digest, lines))
 
@@ -139,11 +140,16 @@ class References:
                         await self._protect(self._digests(archive, inner), Cause.PIN)
 
     async def _listed(self, archive: Archive, path: str, digest: str) -> Sequence[ExpectedFile]:
-        """Return the files that a root or an index lists, none if it is not stored or cannot be read."""
+        """Return the files that a root or an index lists, none if it is not stored or cannot be read.
+
+        Raises ArchiveDataError if it could not be parsed for a reason that may pass: its files may be needed.
+        """
         if not await self._has(digest):
             return []
         try:
             return await self._tables.all(FAMILIES[archive.family], digest, path)
+        except (HelperDiedError, ParseTimeoutError):
+            raise
         except ArchiveDataError:
             return []  # it proves nothing
 

@@ -26,15 +26,12 @@ from snapproxy.jobs.timeline import entries, settled_instants
 from snapproxy.prefetch.fetch_files import FileFetcher
 from snapproxy.prefetch.mirror import Mirror, MirrorTarget
 from snapproxy.prefetch.slice import SliceReader
-from snapproxy.space.collector import Collector
+from snapproxy.space.collector import DRAFT_SECONDS, Collector
 from snapproxy.space.fsck import Fsck
 from snapproxy.wiring.space_keeper import SpaceKeeper
 from snapproxy.wiring.tidy import Tidy
 from snapproxy.wiring.times import TimesApp
 from snapproxy_storage import StorageFailure
-
-DRAFT_SECONDS = 86400.0
-"""How long the draft of an interrupted download is kept for a resume."""
 
 CLEAN_UP_SECONDS = 3600.0
 """Interval between two clean-ups of such drafts."""
@@ -86,8 +83,8 @@ class RepeatedWork:
     async def _clean_up(self) -> Never:
         """Every hour discard interrupted downloads and open captures that were not continued, and old records."""
         while True:
-            await self.app.store.counters.fold()
-            with contextlib.suppress(StorageFailure):  # tried again in an hour; requests report a store that fails
+            with _failures_logged("The hourly clean-up"):
+                await self.app.store.counters.fold()
                 await self.app.store.drafts.sweep(older_than=DRAFT_SECONDS)
                 await self.tokens.flush()
                 if self.collector is not None:
@@ -102,7 +99,7 @@ class RepeatedWork:
             store.space.on_shortage(self.space.make_room)
         counted = float("-inf")
         while True:
-            with contextlib.suppress(StorageFailure):  # tried again in a minute
+            with _failures_logged("Looking after the disk space"):
                 if clock.monotonic() - counted >= COUNT_SECONDS:
                     await store.space.recount()
                     await self.tidy.forget_removed_files()
@@ -169,3 +166,12 @@ class RepeatedWork:
         context = app.context(archive)
         found = await entries(context, last, newest.instant, app.clock.now(), app.timelines, app.observations)
         return found if isinstance(found, Refusal) else settled_instants(found, last, newest.instant)
+
+
+@contextlib.contextmanager
+def _failures_logged(what: str) -> Iterator[None]:
+    """Log the failure of work that is tried again: it must not end the service."""
+    try:
+        yield
+    except (SnapproxyError, StorageFailure) as failure:
+        log.warning("%s failed, and is tried again: %s", what, failure)

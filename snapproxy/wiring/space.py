@@ -35,5 +35,13 @@ def build_collector(
         References(store, archives, tables, ledger, clock),
         CaptureExpiry(store, captures, config.capture_keep, clock),
         clock,
-        has_one_disk=lambda: config.state_dir.stat().st_dev == config.cache_dir.stat().st_dev,
+        has_one_disk=lambda: _is_on_one_disk(config),
     )
+
+
+def _is_on_one_disk(config: Config) -> bool:
+    """Return whether blobs and tables share a file system; False if a folder was deleted, as `cache_dir` may be."""
+    try:
+        return config.state_dir.stat().st_dev == config.cache_dir.stat().st_dev
+    except OSError:
+        return False

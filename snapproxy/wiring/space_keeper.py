@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from snapproxy.base.protected_space import is_quota_protected
 from snapproxy.core.reclaim import Reclaimer, excess, room_for
+from snapproxy.errors import SnapproxyError
 from snapproxy_storage import StorageFailure, Store
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,6 @@ class SpaceKeeper:
     async def _reclaim(self, wanted: int) -> int:
         try:
             return await self.reclaimer.reclaim(wanted)
-        except StorageFailure as failure:
+        except (SnapproxyError, StorageFailure) as failure:
             log.warning("No room could be made in the store: %s", failure)
             return 0

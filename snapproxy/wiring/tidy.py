@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from snapproxy.base.names import ABOUT_BLOBS, alias_spaces, roots_of
 from snapproxy.core.reclaim import most_tables
-from snapproxy_storage import Store, Tables
+from snapproxy.space.order import Shortage, tables_to_remove
+from snapproxy_storage import Store
 
 MOST_NAMES = 2_000_000
 """Maximum number of names that may be forgotten, of files at instants: about 500 MB of the catalog."""
@@ -31,7 +32,12 @@ class Tidy:
         """Delete expired rows, the oldest rows, and the index tables that were not opened for longest."""
         kept = [each for space in self.kept_spaces() for each in (space, roots_of(space))]
         await self.store.catalog.tidy(now, most_names=self.most_names, most_facts=self.most_facts, kept=kept)
-        await asyncio.to_thread(trim_tables, self.store.tables, most_tables(self.store.space.limit))
+        await asyncio.to_thread(self.trim_tables, most_tables(self.store.space.limit), now)
+
+    def trim_tables(self, most: int, now: int) -> None:
+        """Remove the tables that were not opened for longest until at most `most` bytes are left. It blocks."""
+        for table in tables_to_remove(self.store.tables.stored(), Shortage(), most=most, now=now):
+            self.store.tables.remove(table.digest, table.version)
 
     async def forget_removed_files(self) -> None:
         """Delete the catalog's rows about blobs that are not stored any more."""
@@ -39,18 +45,3 @@ class Tidy:
         await self.store.catalog.drop_dangling(
             lambda digest: blobs.size(digest) is not None, spaces=alias_spaces(self.archives), facts=ABOUT_BLOBS
         )
-
-
-def trim_tables(tables: Tables, most: int) -> int:
-    """Remove the tables that were not opened for longest until at most `most` bytes are left; return those removed.
-
-    A removed table is built again when it is needed. It blocks.
-    """
-    stored = sorted(tables.stored(), key=lambda table: table.used)
-    excess = sum(table.size for table in stored) - most
-    removed = 0
-    for table in stored:
-        if removed >= excess:
-            break
-        removed += tables.remove(table.digest, table.version)
-    return removed

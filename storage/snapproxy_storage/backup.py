@@ -23,7 +23,7 @@ from urllib.parse import quote
 from snapproxy_storage.backup_manifest import MANIFEST, BackupManifest, CopiedFile, is_generation, write_manifest
 from snapproxy_storage.copy_file import copy_file, own, sha256_of
 from snapproxy_storage.failures import os_failure, sqlite_failure
-from snapproxy_storage.layout import BACKUP, BLOBS, CATALOG, JOURNALS, SHA256, is_digest, is_journal
+from snapproxy_storage.layout import BACKUP, BACKUP_LOCK, BLOBS, CATALOG, JOURNALS, SHA256, is_digest, is_journal
 from snapproxy_storage.locks import try_lock
 from snapproxy_storage.open_folder import OpenFolder
 from snapproxy_storage.protocols import StorageFailure
@@ -63,7 +63,8 @@ def back_up(state_dir: Path, target: Path, *, with_blobs: bool, now: int, step: 
         to = stack.enter_context(closing(OpenFolder.root(target)))
         try:
             _check_target(state, to)
-            stack.enter_context(_only_one(to))
+            stack.enter_context(_only_one(to, _LOCK))
+            stack.enter_context(_only_one(state, BACKUP_LOCK))
             return _copy(state, to, with_blobs=with_blobs, now=now, step=step)
         except OSError as error:
             raise os_failure(f"cannot write the backup {to.path}", error) from error
@@ -84,11 +85,12 @@ def _is_ours(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _only_one(to: OpenFolder) -> Iterator[None]:
-    fd = to.open(_LOCK, os.O_RDWR | os.O_CREAT)
+def _only_one(folder: OpenFolder, lock: str) -> Iterator[None]:
+    fd = folder.open(lock, os.O_RDWR | os.O_CREAT)
     try:
+        own(fd, folder)
         if not try_lock(fd):
-            raise StorageFailure(f"another backup into {to.path} is running: wait for its end")
+            raise StorageFailure(f"another backup of or into {folder.path} is running: wait for its end")
         yield
     finally:
         os.close(fd)
@@ -156,8 +158,9 @@ def _link(source: OpenFolder, linked: OpenFolder) -> dict[str, int]:
     """Give each journal a second name; return the sizes of this moment, because notes are still appended."""
     sizes = {}
     for name in filter(is_journal, source.names()):
-        os.link(name, name, src_dir_fd=source.fd, dst_dir_fd=linked.fd, follow_symlinks=False)
-        sizes[name] = linked.stat(name).st_size
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile; its notes are in the catalog already
+            os.link(name, name, src_dir_fd=source.fd, dst_dir_fd=linked.fd, follow_symlinks=False)
+            sizes[name] = linked.stat(name).st_size
     return sizes
 
 

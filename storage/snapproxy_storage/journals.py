@@ -76,6 +76,8 @@ class LocalJournals:
         except OSError as error:
             raise os_failure(f"cannot read the journal {self._folder.path / name}", error) from error
         *lines, rest = data.split(b"\n")
+        if not lines and len(data) == _READ_BYTES:
+            raise StorageFailure(f"a line of the journal {self._folder.path / name} is longer than {_READ_BYTES} bytes")
         return [line for line in lines if line], start + len(data) - len(rest)
 
     def close(self) -> None:

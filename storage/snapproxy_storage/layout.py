@@ -15,6 +15,7 @@
         removals                    empty; its lock orders the removal of blobs and new references to them
         journals/<32 hex>           journals; several processes append lines
         backup/<32 hex>             while a backup begins: second names of the journals
+        backup.lock                 empty; its lock is held while a backup is made
         restoring                   while a restore is not complete: the store cannot be opened
         quarantine/<hex>            damaged blobs that a check moved here, within a limit; never served
     cache_dir/                      may be deleted at any time
@@ -56,10 +57,11 @@ DRAFTS = "drafts"
 JOURNALS = "journals"
 QUARANTINE = "quarantine"
 BACKUP = "backup"
+BACKUP_LOCK = "backup.lock"
 RESTORING = "restoring"
 TABLES = "tables"
 
-STATE_FILES = frozenset({EPOCH, SLOTS, SPACE, REMOVALS, CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm"})
+STATE_FILES = frozenset({EPOCH, SLOTS, SPACE, REMOVALS, BACKUP_LOCK, CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm"})
 STATE_FOLDERS = frozenset({BLOBS, DRAFTS, JOURNALS, QUARANTINE, COUNTERS, BACKUP})
 """All entries of `state_dir`."""
 

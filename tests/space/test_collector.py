@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from snapproxy.base.metrics import GC_RECLAIMED, GC_REMOVED, GC_RUNS
 from snapproxy.core.time_spec import format_instant
 from snapproxy.errors import ClientError
+from snapproxy.indexes.helper_process import HelperDiedError
 from snapproxy.space.collector import Collector
 from snapproxy.space.order import Shortage
 from snapproxy.space.pins import Pins, capture_pin, lock_pin, snapshot_pin
@@ -208,6 +210,31 @@ async def test_what_a_pinned_snapshot_lists_is_kept_though_another_snapshot_name
     assert all(is_stored(house, digest) for digest in digests.values())
 
 
+async def test_an_index_that_cannot_be_read_now_stops_the_clean_up(
+    house: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The helper may have been killed: without the index it is unknown which files the pin needs."""
+    digests = await get_all(house, hamlet)
+    await Pins(house.store.catalog, house.store.blobs).add(snapshot_pin("debian", FIRST))
+    for path in (PACKAGES, hamlet.edition.kept.path):
+        await house.store.catalog.drop_name(f"debian/{FIRST}", path)
+
+    async def killed(*_: Any) -> Any:
+        raise HelperDiedError("The index could not be parsed")
+
+    monkeypatch.setattr(house.app.tables, "all", killed)
+    with pytest.raises(HelperDiedError):
+        await collector(house).run(ALL)
+    assert not await SpaceKeeper(house.store, collector(house)).make_room(1), "the service goes on"
+    assert all(is_stored(house, digest) for digest in digests.values())
+
+
+async def test_a_cache_that_was_deleted_does_not_stop_the_clean_up(house: House, hamlet: Hamlet) -> None:
+    await get_all(house, hamlet)
+    await asyncio.to_thread(shutil.rmtree, house.folder / "cache")
+    assert await SpaceKeeper(house.store, collector(house)).make_room(1)
+
+
 async def test_a_pinned_lock_keeps_its_files_without_its_capture(house: House, hamlet: Hamlet) -> None:
     digests = await get_all(house, hamlet, capture="build")
     record = await house.app.captures.record("build")
@@ -278,6 +305,17 @@ async def test_tables_go_before_blobs_if_the_disk_is_short(house: House, hamlet:
     report = await collector(house).run(Shortage(disk=1))
     assert (report.tables.files, report.removed.files) == (1, 0)
     assert sum(is_stored(house, digest) for digest in digests.values()) == 2
+
+
+async def test_a_service_that_lacks_disk_space_removes_tables_first(
+    house: House, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = await get_all(house, hamlet)
+    house.clock.leap(2 * 3600.0)
+    monkeypatch.setattr(Collector, "_is_disk_short", lambda _: True)
+    assert await collector(house).reclaim(1) > 0
+    assert await asyncio.to_thread(list, house.store.tables.stored()) == []
+    assert all(is_stored(house, digest) for digest in digests.values())
 
 
 async def test_a_capture_that_was_never_closed_expires_unless_it_is_pinned(

@@ -133,10 +133,11 @@ async def test_a_file_that_no_name_needs_is_not_fetched(house: House, hamlet: Ha
     assert len(hamlet.log.entries) == before
 
 
+@pytest.mark.parametrize("seconds", [0.0, fsck.SAVE_SECONDS])
 async def test_an_interrupted_check_continues_and_keeps_its_findings(
-    make_house: MakeHouse, house: House, monkeypatch: pytest.MonkeyPatch
+    make_house: MakeHouse, house: House, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    monkeypatch.setattr(fsck, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(fsck, "SAVE_SECONDS", seconds)
     digests = await house.store.audit.digests()
     rot(house, digests[0])
     checked: list[str] = []

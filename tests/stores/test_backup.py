@@ -267,10 +267,26 @@ async def test_two_backups_into_one_folder_at_a_time_are_refused(store: Store, s
     await fill(store)
 
     def second(_digest: str, _size: int) -> None:
-        with pytest.raises(StorageFailure, match="another backup"):
-            back_up(state_dir, tmp_path / "backup", with_blobs=True, now=2, step=ignore)
+        for target in ("backup", "other"):  # both use one folder of the store
+            with pytest.raises(StorageFailure, match="another backup"):
+                back_up(state_dir, tmp_path / target, with_blobs=True, now=2, step=ignore)
 
     await asyncio.to_thread(back_up, state_dir, tmp_path / "backup", with_blobs=True, now=1, step=second)
+
+
+async def test_a_capture_that_is_closed_while_a_backup_begins_does_not_end_it(
+    store: Store, state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its journal is removed after its notes are in the catalog."""
+    await fill(store)
+    real = os.link
+
+    def late(name: str, *arguments: object, **options: object) -> None:
+        (state_dir / "journals" / name).unlink()
+        real(name, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(backup.os, "link", late)
+    assert (await copy(state_dir, tmp_path / "backup")).journals == 0
 
 
 def change_manifest(folder: Path, **values: object) -> None:
