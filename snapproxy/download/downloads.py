@@ -103,14 +103,14 @@ class Downloads:
             await asyncio.wait(list(self._tasks.values()))
 
     async def close(self) -> None:
-        """Stop every flight, and complete the work that follows finished downloads.
+        """Stop every flight that still receives, and complete the work that follows the other ones.
 
-        Received bytes are kept for a later resume.
+        Received bytes are kept for a later resume. A client may have all bytes of a file before its name is recorded.
         """
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for flight, task in self._tasks.items():
+            if not flight.is_storing:
+                task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await asyncio.gather(*self._detached, return_exceptions=True)
         self._unstored.close()
 

@@ -65,6 +65,8 @@ class Flight:
         """The source of the current request, if this process sends one."""
         self.is_transferring = False
         """Whether bytes arrive or are being verified: the flight then continues without readers."""
+        self.is_storing = False
+        """Whether the verified bytes are being stored and recorded: the flight then ends by itself, and soon."""
         self.is_stopped = False
         """Whether it was stopped because it had no reader; its outcome follows."""
         self.is_exhausted = True
@@ -118,7 +120,7 @@ class Flight:
 
     def give_way(self) -> bool:
         """Stop if there is no reader. Return whether it stops."""
-        if not self.is_unread or self.outcome.done():
+        if not self.is_unread or self.is_storing or self.outcome.done():
             return False
         self._stop(self)
         return True

@@ -170,7 +170,7 @@ class Incoming:
         `last_modified`: the date that upstream sent. Return False if the disk is full and nothing is stored.
         Raise DiskFailure if the first bytes have left the memory as well: only the current readers had all bytes.
         """
-        self._is_ended = True
+        self._is_ended = self._flight.is_storing = True
         context, step = self._flight.context, self._flight.step
         own = context.family.root_date(self.checks.kept) if self._is_root else None
         self._flight.date = own or last_modified

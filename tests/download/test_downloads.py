@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from snapproxy.base.names import Names
 from snapproxy.core.exchange import Served
 from tests.fakes.content import Content
 from tests.fakes.faults import Exchange, Fault, Hold, Reset, TooLong, Truncate, WrongBytes
@@ -326,6 +327,32 @@ class TestResuming:
         assert got.data == content_of(kept).data
         assert [each.status for each in hamlet.now.requests()] == [206]
         assert hamlet.now.bytes_sent() < 160_000
+
+    async def test_a_file_whose_last_byte_was_sent_is_recorded_before_the_process_ends(
+        self, make_house: MakeHouse, hamlet: Hamlet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, recording, go = "pool/main/k/kept/kept_1.changelog", asyncio.Event(), asyncio.Event()
+        hamlet.place(path, Content(b"unlisted", 1_717_200_000))
+        put_date = Names.put_date
+
+        async def put_date_later(self: Names, digest: str, date: int) -> None:
+            recording.set()
+            await go.wait()
+            await put_date(self, digest, date)
+
+        house = await make_house()
+        await house.get(FIRST, INRELEASE)
+        monkeypatch.setattr(Names, "put_date", put_date_later)
+        assert (await house.get(FIRST, path)).data == b"unlisted"
+        await recording.wait()
+        closing = asyncio.create_task(house.close())
+        await asyncio.sleep(0.05)  # by now everything that receives bytes was cancelled
+        go.set()
+        await closing
+        hamlet.log.reset_counts()
+        restarted = await make_house(offline=True)
+        assert (await restarted.get(FIRST, path)).data == b"unlisted"
+        assert hamlet.asked() == []
 
     async def test_the_bytes_of_a_dead_process_are_discarded_if_no_index_lists_the_file(
         self, house: House, make_house: MakeHouse, hamlet: Hamlet
