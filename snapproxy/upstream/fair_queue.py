@@ -50,8 +50,8 @@ class FairQueue:
     def join(self, demand: Demand) -> Ticket | None:
         """Return a new ticket at the end of its client's line; None if the queue is full and the client has its share.
 
-        A full queue takes one more request of a client that has fewer than another one: the newest request of the
-        client with the most tickets is removed for it. Background work is never refused, since it delays no client.
+        A full queue takes one more request of a client that has fewer than another one: the newest request that the
+        client with the most tickets alone waits for is removed for it. Background work is never refused, since it delays no client.
         """
         if not demand.is_background and self.clients >= MAX_QUEUED and not self._make_room(demand):
             return None
@@ -98,23 +98,30 @@ class FairQueue:
         return [ticket for ticket in self._tickets if not ticket.demand.is_background] or self._tickets
 
     def _order(self, tickets: list[Ticket]) -> list[str]:
-        """Return the clients of the tickets in their order of turns. A new client is the last one."""
-        clients = dict.fromkeys(client for ticket in tickets for client in sorted(ticket.demand.clients))
-        known = [client for client in self._turns if client in clients]
-        self._turns = list(dict.fromkeys([*known, *clients]))
-        return self._turns
+        """Return the clients of the tickets in their order of turns. A new client is the last one.
+
+        Clients that only background work waits for keep their turns while requests of other clients precede them.
+        """
+        known = _clients(self._tickets)
+        self._turns = list(dict.fromkeys([*(client for client in self._turns if client in known), *known]))
+        now = _clients(tickets)
+        return [client for client in self._turns if client in now]
 
     def _make_room(self, demand: Demand) -> bool:
-        """Remove the newest ticket of the client with the most, if the clients of `demand` have fewer by two."""
+        """Remove a ticket of the client with the most that has one alone, if those of `demand` have fewer by two."""
         waiting = [ticket for ticket in self._tickets if not ticket.demand.is_background]
         counts = Counter(client for ticket in waiting for client in ticket.demand.clients)
-        most, count = counts.most_common(1)[0]
-        if count < min(counts[client] for client in demand.clients) + 2:
-            return False
-        for ticket in reversed(waiting):
-            if ticket.demand.clients == {most}:
-                self._tickets.remove(ticket)
-                self._removed.add(ticket)
-                ticket.turn.set()
-                return True
+        enough = min(counts[client] for client in demand.clients) + 2
+        for client in (client for client, count in counts.most_common() if count >= enough):
+            for ticket in reversed(waiting):
+                if ticket.demand.clients == {client}:
+                    self._tickets.remove(ticket)
+                    self._removed.add(ticket)
+                    ticket.turn.set()
+                    return True
         return False
+
+
+def _clients(tickets: list[Ticket]) -> dict[str, None]:
+    """Return the clients of the tickets, in their order of arrival."""
+    return dict.fromkeys(client for ticket in tickets for client in sorted(ticket.demand.clients))

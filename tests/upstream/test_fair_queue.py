@@ -168,3 +168,33 @@ def test_a_download_of_several_clients_is_not_removed_for_another_one() -> None:
     assert queue.join(of("c")) is None
     assert shared is not None
     assert not queue.is_removed(shared)
+
+
+def test_a_new_client_gets_the_place_of_one_that_waits_alone() -> None:
+    queue = FairQueue()
+    for _ in range(MAX_QUEUED // 2):
+        queue.join(of("a", "b"))
+        queue.join(of("alone"))
+    assert queue.join(of("new")) is not None
+    assert queue.clients == MAX_QUEUED
+
+
+def test_background_work_of_several_clients_takes_turns_between_requests_of_clients() -> None:
+    queue = FairQueue()
+    for _ in range(10):
+        queue.join(FixedDemand(is_background=True, clients=frozenset({"many"})))
+    queue.join(FixedDemand(is_background=True, clients=frozenset({"one"})))
+    sent = []
+    for _ in range(2):
+        queue.join(of("builder"))
+        sent += [*send_first(queue), *send_first(queue)]
+    assert sent == ["builder", "many", "builder", "one"]
+
+
+def send_first(queue: FairQueue) -> frozenset[str]:
+    """Send the request whose turn it is, and return its clients."""
+    ticket = queue.first
+    assert ticket is not None
+    queue.granted(ticket)
+    queue.leave(ticket)
+    return ticket.demand.clients
