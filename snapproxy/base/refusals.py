@@ -35,6 +35,11 @@ _UNREACHABLE = frozenset(
     {Fault.NAME, Fault.REFUSED, Fault.UNREACHABLE, Fault.STALLED, Fault.RESET, Fault.TLS, Fault.PROXY}
 )
 
+_PROXY_HINTS = {
+    Fault.PROXY_LOGIN: "Check `upstream_proxy_credentials`.",
+    Fault.PROXY_CREDENTIALS: "Correct the file of `upstream_proxy_credentials`; `snapproxy doctor` says what is wrong.",
+}
+
 
 def unavailable(
     *,
@@ -229,9 +234,10 @@ def broken(step: Fetch, upstream: str, failure: Broken, wait: float) -> Refusal:
             status=502,
             reason=failure.reason[:1].upper() + failure.reason[1:],
             why=f"{cause} Nothing was stored.",
-            hint="Check `upstream_proxy_credentials`."
-            if failure.fault is Fault.PROXY_LOGIN
-            else "A retry will not help: check the addresses of the archive in the configuration, and its redirects.",
+            hint=_PROXY_HINTS.get(
+                failure.fault,
+                "A retry will not help: check the addresses of the archive in the configuration, and its redirects.",
+            ),
         )
     seconds = max(RETRY_SOON, round(wait))
     named = f"{upstream} {failure.predicate}"

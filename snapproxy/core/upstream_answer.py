@@ -46,6 +46,7 @@ class Fault(Enum):
     TOO_MANY_HOPS = "upstream redirected too many times"
     PROXY = "upstream cannot be reached through the upstream proxy"
     PROXY_LOGIN = "the upstream proxy requires other credentials (407)"
+    PROXY_CREDENTIALS = "the credentials file of the upstream proxy cannot be used"
 
 
 _PREDICATES: Mapping[Fault | None, str] = {

@@ -7,8 +7,7 @@ public.
 
 from __future__ import annotations
 
-import asyncio
-import socket
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ssl import SSLContext
@@ -19,13 +18,13 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from snapproxy.core.upstream_answer import Broken, Fault, Forbidden
+from snapproxy.core.upstream_answer import Broken, Fault
 from snapproxy.upstream.credentials import CredentialFiles
-from snapproxy.upstream.egress import EgressPolicy, GuardedResolver, PrivateAddressError, is_address
+from snapproxy.upstream.egress import EgressPolicy, GuardedResolver, is_address
+from snapproxy.upstream.name_checks import NameChecks
 from snapproxy.upstream.network import UpstreamNetwork, UpstreamProxy
 
-RESOLVE_SECONDS = 5.0
-"""Maximum seconds for looking up a name that the proxy is to resolve: behind many proxies no name server answers."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +66,15 @@ class Connections:
         self._resolver = resolver
         self._network = network
         self._credentials = credentials
+        self._reported = ""
+        """Why the last request through the proxy was not sent, '' if it was."""
 
     async def __aenter__(self) -> Self:
         # The system's resolver: only it reads /etc/hosts, the search domains and nsswitch.conf.
         resolver = self._resolver or aiohttp.ThreadedResolver()
         self._guard, self._public_guard, proxy_guard = (GuardedResolver(resolver) for _ in range(3))
         self._own, self._public, self._proxied = map(self._new_session, (self._guard, self._public_guard, proxy_guard))
+        self._names = NameChecks(self._public_guard)
         if self._network.proxy is not None:
             proxy_guard.allow_private(URL(self._network.proxy.address).host or "")
         return self
@@ -82,13 +84,14 @@ class Connections:
     ) -> None:
         for session in (self._own, self._public, self._proxied):
             await session.close()
+        await self._names.close()
         await self._guard.close()
 
     def is_private(self, host: str) -> bool:
         """Return whether a base that was connected to directly has private addresses only."""
         return self._guard.is_private(host)
 
-    async def way(self, url: URL, policy: EgressPolicy, *, may_be_private: bool) -> Way | Broken | Forbidden:
+    async def way(self, url: URL, policy: EgressPolicy, *, may_be_private: bool) -> Way | Broken:
         """Return the way to an address that the policy allows, or why there is none.
 
         `may_be_private`: the redirect comes from a private blob source.
@@ -102,16 +105,23 @@ class Connections:
             session = self._own
         return Way(session, self._network.context(policy.authority))
 
-    async def _proxied_way(self, url: URL, policy: EgressPolicy, proxy: UpstreamProxy) -> Way | Broken | Forbidden:
+    async def _proxied_way(self, url: URL, policy: EgressPolicy, proxy: UpstreamProxy) -> Way | Broken:
         if not policy.is_base(url) and (fault := await self._redirect_fault(url, policy)):
             return Broken(fault)
         authorization = ""
         if proxy.login is not None:
             use = await self._credentials.use(proxy.login, proxy.address)
+            self._report("" if use.authorization else use.text)
             if not use.authorization:
-                return Forbidden(0, use.text)
+                return Broken(Fault.PROXY_CREDENTIALS)
             authorization = use.authorization
         return Way(self._proxied, self._network.context(policy.authority), proxy.address, authorization)
+
+    def _report(self, text: str) -> None:
+        """Log once why no request is sent to the proxy."""
+        if text and text != self._reported:
+            _log.warning("No request is sent through the upstream proxy. %s", text)
+        self._reported = text
 
     async def _redirect_fault(self, url: URL, policy: EgressPolicy) -> Fault | None:
         """Return why a redirect may not be followed through the proxy: its name has private addresses only.
@@ -121,11 +131,5 @@ class Connections:
         host = url.host or ""
         if is_address(host):
             return None  # the policy has checked it
-        try:
-            async with asyncio.timeout(RESOLVE_SECONDS):
-                await self._public_guard.resolve(host, url.port or 0, socket.AF_UNSPEC)
-        except PrivateAddressError:
-            return Fault.PRIVATE
-        except (OSError, TimeoutError):
-            return Fault.NAME if policy.allows_any_redirect else None
-        return None
+        fault = await self._names.fault(host, url.port or 0)
+        return None if fault is Fault.NAME and not policy.allows_any_redirect else fault

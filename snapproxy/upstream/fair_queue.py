@@ -50,8 +50,9 @@ class FairQueue:
     def join(self, demand: Demand) -> Ticket | None:
         """Return a new ticket at the end of its client's line; None if the queue is full and the client has its share.
 
-        A full queue takes one more request of a client that has fewer than another one: the newest request that the
-        client with the most tickets alone waits for is removed for it. Background work is never refused, since it delays no client.
+        A full queue takes one more request of a client that has fewer than another one: the newest request for
+        which only the client with the most tickets waits is removed for it. Background work is never refused, since it
+        delays no client.
         """
         if not demand.is_background and self.clients >= MAX_QUEUED and not self._make_room(demand):
             return None

@@ -15,7 +15,7 @@ from yarl import URL
 
 from snapproxy.core.exchange import Passed, PassTarget
 from snapproxy.core.model import Refusal
-from snapproxy.core.upstream_answer import BodyFollows, Broken, Fault, Forbidden, UpstreamAnswer, UpstreamRequest
+from snapproxy.core.upstream_answer import BodyFollows, Broken, Fault, UpstreamAnswer, UpstreamRequest
 from snapproxy.errors import ConfigurationError
 from snapproxy.upstream.credentials import UpstreamLogin
 from snapproxy.upstream.egress import EgressPolicy
@@ -66,11 +66,15 @@ async def test_its_login_is_sent_to_the_proxy(server: RudeServer, login: Upstrea
     assert "authorization" not in server.seen[0].headers
 
 
-async def test_without_a_usable_login_no_request_is_sent(server: RudeServer, login: UpstreamLogin) -> None:
+async def test_without_a_usable_login_no_request_is_sent(
+    server: RudeServer, login: UpstreamLogin, caplog: pytest.LogCaptureFixture
+) -> None:
     Path(login.place.removeprefix("file:")).chmod(0o644)
     answer = await asked(bench(server, login=login), f"{BASE}/a", EgressPolicy((BASE,)))
-    assert isinstance(answer, Forbidden)
-    assert answer.login.startswith("upstream_proxy_credentials = ")
+    assert answer == Broken(Fault.PROXY_CREDENTIALS)
+    assert not answer.is_worth_retrying
+    assert "No request is sent through the upstream proxy. upstream_proxy_credentials = " in caplog.text
+    assert "chmod o-rw" in caplog.text
     assert server.seen == []
 
 
