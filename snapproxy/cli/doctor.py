@@ -6,10 +6,9 @@ import argparse
 import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from snapproxy.archives import BUILTIN, find_archive
 from snapproxy.base.clock import SystemClock
@@ -20,17 +19,12 @@ from snapproxy.cli.execution import run_async
 from snapproxy.cli.messages import print_json, printable
 from snapproxy.cli.tables import format_table
 from snapproxy.config import Config, load
-from snapproxy.core.model import Archive
+from snapproxy.core.model import Archive, Instant
 from snapproxy.errors import ConfigurationError
 from snapproxy.jobs.doctor.finding import Diagnosis, Level, ok, problem, warning
 from snapproxy.jobs.doctor.folders import check_folder
-from snapproxy.jobs.doctor.network import (
-    UpstreamChecks,
-    check_exposure,
-    check_listener,
-    check_observed,
-    recorded_limiter,
-)
+from snapproxy.jobs.doctor.listeners import check_certificate, check_exposure, check_listener
+from snapproxy.jobs.doctor.network import UpstreamChecks, check_observed, recorded_limiter
 from snapproxy.jobs.doctor.programs import (
     check_environment,
     check_helper,
@@ -38,11 +32,10 @@ from snapproxy.jobs.doctor.programs import (
     check_unit,
     check_verifier,
 )
+from snapproxy.upstream.rate_limit import RATE_FACTS
+from snapproxy.web.certificate import read_certificate
 from snapproxy.wiring.upstream import open_client
 from snapproxy_storage import CatalogState, StorageFailure, inspect_catalog
-
-_RATES = "pace/"
-"""The beginning of the facts with the rates and cool-downs of upstreams (`upstream.rate_limit`)."""
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -68,7 +61,7 @@ def _without_log() -> Iterator[None]:
 
 
 def _row(found: Diagnosis) -> tuple[str, str, str]:
-    text = f"{found.what}. {found.hint}" if found.hint else found.what
+    text = f"{found.what.rstrip('.')}. {found.hint}" if found.hint else found.what
     return found.level.value, found.check, printable(text)
 
 
@@ -92,10 +85,9 @@ async def _checks(config: Config, arguments: argparse.Namespace) -> AsyncIterato
         catalog, findings = _store(config)
     for finding in findings:
         yield finding
-    archives = _in_use(config, catalog, arguments.archive)
-    for local in _local_checks(config, archives):
+    archives, clock = _in_use(config, catalog, arguments.archive), SystemClock()
+    for local in (*_local_checks(archives), *_listeners(config), *_secret_files(config, clock.now())):
         yield local
-    clock = SystemClock()
     yield check_observed(None if catalog is None else catalog.observed, clock.now())
     if arguments.offline or not archives:
         why = "--offline" if arguments.offline else "no archive is used yet; name one to check it"
@@ -111,24 +103,47 @@ async def _checks(config: Config, arguments: argparse.Namespace) -> AsyncIterato
         yield problem("upstreams", error.sentences, "Correct the setting that it names.")
 
 
-def _local_checks(config: Config, archives: Sequence[Archive]) -> Iterator[Diagnosis]:
+def _local_checks(archives: Sequence[Archive]) -> Iterator[Diagnosis]:
     yield check_verifier()
     yield check_helper()
     yield from check_keyrings(archives)
-    for host, port in config.listen:
-        yield from check_listener(host, port)
-    yield from check_exposure(config.listen, config.clients)
-    for text in unusable_credentials(config):
-        yield warning("credentials", text, "Requests that need them are refused.")
     yield from check_environment(os.environ)
     yield from check_unit()
+
+
+def _listeners(config: Config) -> Iterator[Diagnosis]:
+    listeners = {"listen": config.listen, "admin_listen": config.admin_listen, "tls.listen": config.tls_listen}
+    for setting, addresses in listeners.items():
+        for host, port in addresses:
+            yield from check_listener(setting, host, port)
+        yield from check_exposure(addresses, config.clients)
+
+
+def _secret_files(config: Config, now: Instant) -> list[Diagnosis]:
+    """Check the files of credentials and of the certificate as the user of the service, who must read them."""
+    with _as_owner(config.state_dir):
+        found = [
+            warning("credentials", text, "Requests that need them are refused.")
+            for text in unusable_credentials(config)
+        ]
+        if config.tls_listen:
+            found.append(_certificate(config, now))
+    return found
+
+
+def _certificate(config: Config, now: Instant) -> Diagnosis:
+    try:
+        read_certificate(Path(config.tls_certificate), Path(config.tls_key))
+        return check_certificate(Path(config.tls_certificate).read_bytes(), now)
+    except ConfigurationError as error:
+        return problem("certificate", error.sentences, "Correct the files of [tls].")
 
 
 def _store(config: Config) -> tuple[CatalogState | None, list[Diagnosis]]:
     """Read the catalog without opening the store."""
     prefixes = [f"{archive.name}/" for archive in config.archives]
     try:
-        catalog = inspect_catalog(config.state_dir, facts=_RATES, spaces=prefixes)
+        catalog = inspect_catalog(config.state_dir, facts=RATE_FACTS, spaces=prefixes)
     except StorageFailure as failure:
         return None, [problem("store", str(failure), "Run `snapproxy fsck`, or restore a backup.")]
     if catalog is None:
@@ -156,6 +171,6 @@ def _in_use(config: Config, catalog: CatalogState | None, named: Sequence[str]) 
     )
 
 
-def _as_owner(state_dir: Path) -> Any:
+def _as_owner(state_dir: Path) -> AbstractContextManager[None]:
     """Act as the owner of the state folder, if it exists."""
-    return run_as_owner.acting(state_dir if state_dir.exists() else Path("/"))
+    return run_as_owner.acting(state_dir) if state_dir.exists() else nullcontext()

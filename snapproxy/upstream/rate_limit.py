@@ -29,6 +29,9 @@ from snapproxy_storage import Slot, Slots, StorageFailure
 SLOT_POLL = 0.1
 """Seconds between polls for a slot that another process has taken: its release wakes no task of this process."""
 
+RATE_FACTS = "pace/"
+"""The beginning of the keys of the facts with the rates and cool-downs of upstreams."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -339,4 +342,4 @@ class RateLimiter:
 
 
 def _key(upstream: str) -> str:
-    return f"pace/{upstream}"
+    return RATE_FACTS + upstream

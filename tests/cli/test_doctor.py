@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from snapproxy.cli import main
 from snapproxy.jobs.doctor import programs
 from snapproxy.jobs.doctor.folders import file_system_of
-from snapproxy.jobs.doctor.network import check_date, check_exposure, check_observed
+from snapproxy.jobs.doctor.listeners import check_certificate, check_exposure
+from snapproxy.jobs.doctor.network import check_date, check_observed
+from tests.fakes.faults import Status
 from tests.fakes.hamlet import FIRST, INRELEASE, Hamlet, later
 from tests.fakes.house import House
 from tests.fakes.proxy import Snapproxy
@@ -28,6 +34,7 @@ def doctor(hamlet_settings: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     """Run the command; return its exit code, and (level, text) of the findings by check."""
     for name in [name for name in os.environ if "proxy" in name.lower() and not name.startswith("SNAPPROXY")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("SNAPPROXY_ADMIN_LISTEN", "[]")  # another test may listen on the default port
 
     def run(*options: str) -> tuple[int, dict[str, list[tuple[str, str]]]]:
         code = main(["doctor", "--json", *options])
@@ -189,6 +196,77 @@ def test_a_running_snapproxy_is_recognized(
         code, found = doctor("--offline")
     assert code == 0
     assert found[f"listen {address}"] == [("ok", "snapproxy answers. ")]
+
+
+def test_each_listener_is_checked_even_if_every_request_needs_a_token(
+    doctor: Doctor, hamlet_settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_ports: list[int]
+) -> None:
+    files = {"certificate": tmp_path / "certificate.pem", "key": tmp_path / "key.pem"}
+    issued = trustme.CA().issue_cert("localhost", not_after=datetime.now(UTC) + timedelta(days=3))
+    issued.cert_chain_pems[0].write_to_path(str(files["certificate"]))
+    issued.private_key_pem.write_to_path(str(files["key"]))
+    files["key"].chmod(0o600)
+    names = ("listen", "admin_listen", "tls.listen")
+    places = {name: f"127.0.0.1:{port}" for name, port in zip(names, unused_ports, strict=True)}
+    tls = {"listen": places["tls.listen"], **{name: str(file) for name, file in files.items()}}
+    variables = {"SNAPPROXY_TLS": json.dumps(tls), "SNAPPROXY_ADMIN_LISTEN": places["admin_listen"]}
+    variables["SNAPPROXY_TOKENS"] = "required"
+    for name, value in {**variables, "SNAPPROXY_LISTEN": places["listen"]}.items():
+        monkeypatch.setenv(name, value)
+    with Snapproxy(hamlet_settings, options=("--listen", places["listen"]), variables=variables):
+        code, found = doctor("--offline")
+    assert code == 0
+    for name, place in places.items():
+        assert found[f"{name} {place}"] == [("ok", "snapproxy answers. ")]
+    assert found["certificate"][0][0] == "warning"
+    files["key"].chmod(0o644)
+    code, found = doctor("--offline")
+    assert code == 1
+    assert [found[f"{name} {place}"][0][0] for name, place in places.items()] == ["warning"] * 3
+    assert "chmod o-rw" in found["certificate"][0][1]
+
+
+@pytest.fixture
+def unused_ports() -> list[int]:
+    with ExitStack() as probes:
+        found = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        return [int(probe.getsockname()[1]) for probe in found]
+
+
+def test_a_certificate_is_judged_by_its_days() -> None:
+    begin, end = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)
+    issued = trustme.CA().issue_cert("localhost", not_before=begin, not_after=end)
+    pem, day = issued.cert_chain_pems[0].bytes(), 86400
+    levels = {
+        days: check_certificate(pem, int(begin.timestamp()) + days * day).level.value for days in (-1, 1, 45, 47, 61)
+    }
+    assert levels == {-1: "problem", 1: "ok", 45: "ok", 47: "warning", 61: "problem"}
+
+
+@pytest.mark.parametrize(
+    ("login", "status", "level", "text"),
+    [
+        ("machine 127.0.0.1", 200, "problem", "Correct the file"),
+        ("machine {host} login ann password s3cret", 403, "problem", "Check the login"),
+        ("", 403, "warning", "Ask the operator"),
+    ],
+)
+def test_an_upstream_that_refuses_access_is_told_from_a_login_that_is_wrong(
+    filled: None, doctor: Doctor, hamlet: Hamlet, hamlet_settings: Path, tmp_path: Path, *, login: str, status: int,
+    level: str, text: str,
+) -> None:  # fmt: skip
+    host = hamlet.past.url.removeprefix("http://")
+    hamlet.past.fault("*", Status(status))
+    if login:
+        file = tmp_path / "debian.auth"
+        file.write_text(login.format(host=hamlet.past.url), encoding="utf-8")
+        file.chmod(0o600)
+        settings = hamlet_settings.read_text(encoding="utf-8")
+        credentials = f'credentials = "file:{file}"\ncredentials_over_http = true\n'
+        hamlet_settings.write_text(settings.replace("keyrings =", f"{credentials}keyrings ="), encoding="utf-8")
+    _, found = doctor()
+    assert (found[f"upstream {host}"][0][0], text in found[f"upstream {host}"][0][1]) == (level, True)
+    assert "s3cret" not in str(found)
 
 
 @pytest.mark.parametrize(("host", "count"), [("127.0.0.1", 0), ("::1", 0), ("0.0.0.0", 1), ("192.168.1.2", 1)])

@@ -82,8 +82,16 @@ def run(
 class Snapproxy:
     """One `snapproxy serve` process on a free loopback port."""
 
-    def __init__(self, configuration: Path, *, options: Iterable[str] = (), name: str = "serve") -> None:
+    def __init__(
+        self,
+        configuration: Path,
+        *,
+        options: Iterable[str] = (),
+        name: str = "serve",
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.configuration = configuration
+        self._variables = variables
         self._options = tuple(options)
         self._ready = configuration.parent / f"{name}.ready"
         self._log = configuration.parent / f"{name}.log"
@@ -114,7 +122,11 @@ class Snapproxy:
         )
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                command(*fixed, *self._options), env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command(*fixed, *self._options),
+                env=environment(self._variables),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         deadline = time.monotonic() + _START
         while (said := self._said()) is None:

@@ -1,12 +1,9 @@
-"""Check listeners, and the reach of upstreams with one request to each host. Nothing is recorded about them."""
+"""Check the reach of upstreams with one request to each host. Nothing is recorded about them."""
 
 from __future__ import annotations
 
 import asyncio
-import http.client
-import ipaddress
-import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,55 +27,9 @@ from snapproxy.upstream.client import UpstreamClient
 from snapproxy.upstream.egress import EgressPolicy
 from snapproxy.upstream.rate_limit import RateLimiter
 
-_LISTENER_SECONDS = 3.0
 _HOST_SECONDS = 10.0
 _MOST_CLOCK_ERROR = 300
 """Seconds by which this clock may differ from a server's: signatures and TLS certificates are dated."""
-
-_MOST_READ = 1 << 16
-_ANY = "any"
-
-
-def check_listener(host: str, port: int) -> Iterator[Diagnosis]:
-    """Yield what listens on an address of the setting `listen`, and who can reach it. It blocks."""
-    check, where = f"listen {host}:{port}", "127.0.0.1" if host == "0.0.0.0" else "::1" if host == "::" else host
-    connection = http.client.HTTPConnection(where, port, timeout=_LISTENER_SECONDS)
-    try:
-        connection.request("GET", "/-/stats")
-        answer = connection.getresponse()
-        stats = json.loads(answer.read(_MOST_READ))
-        is_snapproxy = isinstance(stats, Mapping)
-    except ConnectionRefusedError:
-        yield warning(check, "nothing listens there", "Start it: `snapproxy serve`, or the unit of systemd.")
-    except (OSError, http.client.HTTPException) as error:
-        yield problem(check, f"no answer: {error}", "Another service may listen there; a firewall may drop packets.")
-    except ValueError:
-        yield _another(check)
-    else:
-        yield ok(check, "snapproxy answers") if is_snapproxy else _another(check)
-    finally:
-        connection.close()
-
-
-def _another(check: str) -> Diagnosis:
-    return problem(check, "another service answers there", "Stop it, or set listen to another port.")
-
-
-def check_exposure(listen: Sequence[tuple[str, int]], clients: Sequence[str]) -> Iterator[Diagnosis]:
-    """Yield the listen addresses that other machines can reach. `clients`: the setting of that name."""
-    for host, port in listen:
-        try:
-            is_local = ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            is_local = host == "localhost"  # another name is resolved when the server starts
-        if is_local:
-            continue
-        what = f"{host}:{port} can be reached from other machines"
-        if _ANY in clients:
-            hint = "Limit the setting clients to your networks, unless a firewall does."
-            yield warning("exposure", f"{what}, and any client is answered", hint)
-        else:
-            yield ok("exposure", f"{what}; answered are: {', '.join(clients) or 'none'}")
 
 
 class _RatesInMemory:
@@ -154,8 +105,15 @@ class UpstreamChecks:
                 return [warning(check, what, "Wait; lower requests_per_second for this host if it happens often.")]
             case Broken():
                 return [problem(check, answer.reason, "Check the network, DNS, the firewall and the address.")]
-            case QueueFull() | Forbidden():
-                return [warning(check, "it refuses access to this machine", "Ask the operator of the archive.")]
+            case QueueFull():
+                return [warning(check, "not asked: too many requests wait for it", "Try again in some minutes.")]
+            case Forbidden(status=0, login=login):
+                return [problem(check, f"not asked: {login}", "Correct the file of credentials.")]
+            case Forbidden(status=status, login=login) if login:
+                return [problem(check, f"it refuses access ({status}). {login}", "Check the login.")]
+            case Forbidden(status=status):
+                what = f"it refuses access to this machine ({status})"
+                return [warning(check, what, "Ask the operator of the archive.")]
             case BodyFollows(offer=offer):
                 return [ok(check, "it answers"), *self._clock(offer.date, netloc)]
             case _:
