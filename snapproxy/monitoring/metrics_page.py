@@ -38,7 +38,10 @@ class MetricsPage:
         self._measure = measure
 
     async def answer(self, request: PageRequest) -> Page:
-        """Return the exposition in the format that the client accepts: the text format, or OpenMetrics."""
+        """Return the exposition in the format that the client accepts: the text format, or OpenMetrics.
+
+        Raises StorageFailure: an exposition without the counters would read as a restart.
+        """
         media_type, body = await self.text(request.accept)
         return Page(media_type, body)
 

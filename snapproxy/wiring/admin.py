@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from snapproxy.core.exchange import Page, PageAnswerer, PageRequest
 from snapproxy.core.model import Refusal
+from snapproxy_storage import StorageFailure
 
 _TEXT = "text/plain; charset=utf-8"
+
+_log = logging.getLogger(__name__)
 
 
 class ObservedService(Protocol):
@@ -34,7 +38,14 @@ class AdminPages:
         self._parts = parts
 
     async def answer(self, request: PageRequest) -> Page | Refusal:
-        """Return the page, or a 404."""
+        """Return the page, a 404, or a 503 if the store cannot be read."""
+        try:
+            return await self._answer(request)
+        except StorageFailure as failure:
+            _log.warning("%s cannot be answered: %s", request.path, failure)
+            return Refusal(503, "The store cannot be read", why=str(failure))
+
+    async def _answer(self, request: PageRequest) -> Page | Refusal:
         first = request.path.split("/")[1]
         match request.path:
             case "/healthz":

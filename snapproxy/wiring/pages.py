@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from snapproxy.pages.service import DiskUse, TrafficSample, TrafficTotals, Trans
 from snapproxy.pages.setup import SetupPage
 from snapproxy.pages.site import PageSite
 from snapproxy.wiring.application import App
+from snapproxy_storage import StorageFailure
 
 FAILURES = frozenset({424, 429, 500, 502, 503, 504})
 """The statuses for which this service or an upstream is responsible; a client causes the others."""
@@ -48,8 +50,9 @@ class ServicePages:
         self._built: tuple[App, PageSite] | None = None
 
     async def answer(self, request: PageRequest) -> Page | Refusal:
-        """Return the page for a request."""
-        await self._first_look
+        """Return the page for a request. Raises StorageFailure if the counters cannot be read."""
+        with contextlib.suppress(StorageFailure):
+            await self._first_look
         await self._measured.refresh()
         app = self._app()
         if self._built is None or self._built[0] is not app:

@@ -46,6 +46,7 @@ class Counters(Protocol):
         """Return the sums over all processes, including those that have ended. No sum decreases, even across restarts.
 
         It reads a file for each process, some milliseconds for ten processes: call it in a thread.
+        Raises StorageFailure.
         """
 
     def gauges(self) -> Sequence[Mapping[str, int]]:

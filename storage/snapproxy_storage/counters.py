@@ -69,7 +69,7 @@ class LocalCounters:
             gauge[0] = value
 
     def totals(self) -> Mapping[str, int]:
-        sums, pages = self._read_all()
+        sums, pages = self._read_or_fail()
         totals = Counter(sums.totals)
         for counters, _ in pages.values():
             totals.update(counters)
@@ -78,9 +78,11 @@ class LocalCounters:
         return dict(totals)
 
     def gauges(self) -> Sequence[Mapping[str, int]]:
-        _, pages = self._read_all()
+        _, pages = self._read_or_fail()
         own = [self._page.read()[1]] if self._page is not None else []
-        return own + [gauges for name, (_, gauges) in pages.items() if not self._is_own(name) and self._is_alive(name)]
+        others = {name: gauges for name, (_, gauges) in pages.items() if not self._is_own(name)}
+        with self._translated():
+            return own + [gauges for name, gauges in others.items() if self._is_alive(name)]
 
     async def fold(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._threads.disk, self._fold)
@@ -139,9 +141,20 @@ class LocalCounters:
     def _is_alive(self, name: str) -> bool:
         if self._is_own(name):
             return True
-        with contextlib.suppress(OSError), self._reading(name) as fd:
+        with contextlib.suppress(FileNotFoundError), self._reading(name) as fd:
             return is_locked(fd)
         return False
+
+    def _read_or_fail(self) -> tuple[_CounterSums, dict[str, tuple[dict[str, int], dict[str, int]]]]:
+        with self._translated():
+            return self._read_all()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise os_failure(f"cannot read the counters in {self._folder.path}", error) from error
 
     def _read_all(self) -> tuple[_CounterSums, dict[str, tuple[dict[str, int], dict[str, int]]]]:
         """Return the sums and the pages that they do not include, as of one moment."""
@@ -155,7 +168,7 @@ class LocalCounters:
     def _identity(self) -> tuple[int, int] | None:
         try:
             status = self._folder.stat(COUNTERS_SUM)
-        except OSError:
+        except FileNotFoundError:
             return None
         return status.st_ino, status.st_mtime_ns
 
@@ -164,7 +177,7 @@ class LocalCounters:
         return {name: page for name, page in pages.items() if page is not None}
 
     def _page_of(self, name: str) -> tuple[dict[str, int], dict[str, int]] | None:
-        with contextlib.suppress(OSError), self._reading(name) as fd:
+        with contextlib.suppress(FileNotFoundError), self._reading(name) as fd:
             return read_page(os.pread(fd, PAGE_SIZE + 1, 0))
         return None
 
@@ -185,7 +198,7 @@ class LocalCounters:
             return _CounterSums(totals, frozenset(map(str, read["included"])))
         except FileNotFoundError:
             return _CounterSums({}, frozenset())
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             _log.error("The sums in %s cannot be read and start at zero: %s", self._folder.path / COUNTERS_SUM, error)
             return _CounterSums({}, frozenset())
 

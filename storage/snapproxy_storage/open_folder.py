@@ -151,7 +151,9 @@ class OpenFolder:
         os.rename(name, new_name, src_dir_fd=self.fd, dst_dir_fd=to.fd)
 
     def names(self) -> list[str]:
-        return os.listdir(self.fd)  # noqa: PTH208 - by descriptor, which pathlib cannot
+        """Return the names of all entries. Several threads may list a folder at a time."""
+        with self.entries() as found:
+            return [each.name for each in found]
 
     @contextlib.contextmanager
     def entries(self) -> Iterator[Iterator[os.DirEntry[str]]]:

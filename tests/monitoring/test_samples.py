@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from snapproxy.base import metrics
 from snapproxy.monitoring.samples import MAX_SAMPLES, PERIOD, DaySamples, total
-from snapproxy_storage import MemoryCounters, Store, open_store
+from snapproxy_storage import MemoryCounters, StorageFailure, Store, open_store
 from tests.fakes.virtual_clock import VirtualClock
 
 
@@ -112,3 +112,22 @@ async def test_a_row_of_another_version_is_ignored(store: Store, row: object) ->
     clock = Clock()
     await store.catalog.put_fact(f"sample/{clock.at // PERIOD % MAX_SAMPLES}", row)
     assert day(store, MemoryCounters(), clock).last_day() == []
+
+
+async def test_a_sample_that_cannot_be_taken_is_left_out(store: Store) -> None:
+    class Failing(MemoryCounters):
+        is_failing = True
+
+        def totals(self) -> Mapping[str, int]:
+            if self.is_failing:
+                raise StorageFailure("Too many open files")
+            return super().totals()
+
+    counters, clock = Failing(), Clock()
+    samples = day(store, counters, clock)
+    for is_failing in (False, True, False):
+        counters.is_failing = is_failing
+        counters.add(metrics.REQUESTS.key("a", "hit"), 2)
+        await samples.take()
+        clock.at += PERIOD
+    assert [each.hits for each in samples.last_day()] == [4]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from snapproxy_storage import open_store
+from snapproxy_storage import StorageFailure, open_store
 from snapproxy_storage.counters import LocalCounters
+from snapproxy_storage.layout import COUNTERS_SUM
+from snapproxy_storage.open_folder import OpenFolder
 
 
 def files(state_dir: Path) -> set[str]:
@@ -136,6 +141,54 @@ async def test_a_full_disk_keeps_the_files_of_ended_processes(
         await store.counters.fold()
         assert store.counters.totals()["a"] == 2
     assert files(state_dir) == {"lock", "sums"}
+
+
+def failing(folder: OpenFolder, is_failing: Callable[[str], bool], error: int) -> OpenFolder:
+    """Return the folder; files for which `is_failing` cannot be opened."""
+
+    class Failing(OpenFolder):
+        def open(self, name: str, flags: int, mode: int = 0o600) -> int:
+            if is_failing(name):
+                raise OSError(error, os.strerror(error))
+            return super().open(name, flags, mode)
+
+    return Failing(folder.path, folder.fd)
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EIO])
+@pytest.mark.parametrize("is_sums", [True, False])
+async def test_a_file_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    store: Any, peer: Any, state_dir: Path, *, error: int, is_sums: bool
+) -> None:
+    counters = store.counters
+    counters.add("a")
+    for _ in range(2):  # the sums of one process that has ended, and the file of another one
+        other = await peer()
+        await other.do("add a 5")
+        await other.hear()
+        await other.kill()
+        if not (state_dir / "counters" / COUNTERS_SUM).exists():
+            await counters.fold()
+    before, sound = files(state_dir), counters._folder
+    counters._folder = failing(sound, lambda name: is_sums is (name == COUNTERS_SUM), error)
+    with pytest.raises(StorageFailure):
+        await asyncio.to_thread(counters.totals)
+    await counters.fold()
+    assert files(state_dir) == before
+    counters._folder = sound
+    assert counters.totals()["a"] == 11
+    await counters.fold()
+    assert counters.totals()["a"] == 11
+
+
+def test_several_threads_list_a_folder_at_a_time(tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / f"{number}").touch()
+    folder = OpenFolder.root(tmp_path)
+    with ThreadPoolExecutor(4) as threads:
+        found = [*threads.map(lambda _: len(folder.names()), range(400))]
+    folder.close()
+    assert set(found) == {300}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from snapproxy.core.exchange import Page, PageRequest
+from snapproxy.core.model import Refusal
 from snapproxy.wiring.admin import AdminPages
+from snapproxy_storage import StorageFailure
 
 
 class Observed:
@@ -49,6 +51,19 @@ async def test_a_fault_is_stated(path: str, reason: str) -> None:
     page = await probe('disk "full"', path, "application/json")
     assert (page.status, page.media_type) == (503, "application/json")
     assert json.loads(page.body) == {"ok": False, "reasons": [reason]}
+
+
+class Unreadable:
+    """A page whose store fails."""
+
+    async def answer(self, _: PageRequest) -> Page:
+        raise StorageFailure("cannot read the counters: Too many open files")
+
+
+async def test_a_store_that_cannot_be_read_is_a_503_and_not_an_internal_error() -> None:
+    refusal = await AdminPages(Observed, {"metrics": Unreadable()}).answer(PageRequest("/metrics", {}, ""))
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, "Too many open files" in refusal.why) == (503, True)
 
 
 @pytest.mark.parametrize(
