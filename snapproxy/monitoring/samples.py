@@ -22,6 +22,9 @@ PERIOD = 60
 MAX_SAMPLES = 1440
 """Number of samples that are kept: those of a day."""
 
+_LATE = 2
+"""Minutes after which a sample is no longer written: it is taken at the beginning of its minute."""
+
 
 @dataclass(frozen=True, slots=True)
 class TotalsSample:
@@ -61,6 +64,8 @@ class DaySamples:
         self._writer: Slot | None = None
         self._samples: dict[int, TotalsSample] = {}
         """The samples that were read, by minute."""
+        self._complete = 0
+        """The minute up to which every sample was read: no process writes one of these minutes any more."""
 
     async def run(self) -> Never:
         """Take a sample each minute until cancelled, unless another process does."""
@@ -89,16 +94,16 @@ class DaySamples:
     def last_day(self) -> Sequence[TotalsSample]:
         """Return the growth from sample to sample in the last day, oldest first; a gap makes a longer period.
 
-        The first call reads 1,440 rows, some ten milliseconds; later ones read the new rows.
+        The first call reads 1,440 rows, some ten milliseconds; later ones read those of the minutes since then.
         """
         now = self._clock.now()
         last = now // PERIOD
         self._samples = {minute: each for minute, each in self._samples.items() if last - MAX_SAMPLES < minute <= last}
-        newest = max(self._samples, default=last - MAX_SAMPLES)
-        for minute in range(newest + 1, last + 1):
+        for minute in range(max(self._complete, last - MAX_SAMPLES) + 1, last + 1):
             sample = _read(self._catalog.fact(_key(minute), now), minute)
             if sample is not None:
                 self._samples[minute] = sample
+        self._complete = last - _LATE
         ordered = [self._samples[minute] for minute in sorted(self._samples)]
         return [later.since(earlier) for earlier, later in pairwise(ordered)]
 

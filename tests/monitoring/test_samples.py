@@ -96,6 +96,20 @@ async def test_a_clock_that_jumps_back_hides_the_future(store: Store) -> None:
     assert [each.at for each in samples.last_day()] == [1_717_201_000]
 
 
+async def test_a_look_reads_the_minutes_since_the_last_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, keys = Clock(), list[str]()
+    fact = store.catalog.fact
+    monkeypatch.setattr(store.catalog, "fact", lambda key, now: keys.append(key) or fact(key, now))
+    samples = day(store, MemoryCounters(), clock)
+    counts = []
+    for minutes in (0, 0, 1, 5):  # no sample is taken: there is none to begin with
+        clock.at += minutes * PERIOD
+        samples.last_day()
+        counts.append(len(keys))
+        keys.clear()
+    assert counts == [MAX_SAMPLES, 2, 3, 7]
+
+
 async def test_a_total_that_decreased_has_grown_by_nothing(store: Store) -> None:
     clock, first = Clock(), MemoryCounters()
     first.add(metrics.REQUESTS.key("a", "hit"), 9)
