@@ -111,8 +111,7 @@ class PageSite:
         fields = {"Vary": "Accept"}
         if wants_json(request):
             state = {"verdict": judged.level.word, "reasons": list(judged.reasons), "time": now}
-            body = json.dumps({**state, **view.data}, indent=2, default=_json_value) + "\n"
-            return Page(_JSON, body.encode(), status, fields)
+            return Page(_JSON, await asyncio.to_thread(_as_json, {**state, **view.data}), status, fields)
         frame = {"view": view, "verdict": _shown(judged), "now": now, "query": request.query}
         html = await asyncio.to_thread(_render, view.template, {**view.data, **view.shown, **frame})
         return Page(_HTML, html, status, fields)
@@ -149,6 +148,10 @@ def _render(template: str, values: Mapping[str, Any]) -> bytes:
 
 def _shown(judged: ServiceVerdict) -> dict[str, Any]:
     return {"word": judged.level.word, "class": judged.level.name.lower(), "reasons": judged.reasons}
+
+
+def _as_json(values: Mapping[str, Any]) -> bytes:
+    return f"{json.dumps(values, indent=2, default=_json_value)}\n".encode()
 
 
 def _json_value(value: Any) -> Any:
