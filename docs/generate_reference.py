@@ -19,6 +19,8 @@ from pathlib import Path
 
 from snapproxy.archives import HISTORIES
 from snapproxy.archives.dated_addresses import DatedSettings
+from snapproxy.base.metrics import OTHERS
+from snapproxy.base.shared_counts import MAX_LABEL_VALUES
 from snapproxy.cli import main as snapproxy
 from snapproxy.cli.parser import build_parser
 from snapproxy.config.archives import ARCHIVE, SETTLE_AFTER
@@ -318,8 +320,8 @@ def metrics() -> str:
             _wrapped(
                 "`/metrics` of the admin listener has these metrics, added up over all processes of the store "
                 "([monitoring](../guides/monitoring.md)). A metric with labels appears with its first value. No label "
-                "has the name of a package or a capture, or the address of a client. `archive` and `host` have at most "
-                "32 values, and further ones are `others`."
+                "has the name of a package or a capture, or the address of a client. Each process counts at most "
+                f"{MAX_LABEL_VALUES} values of `archive` and of `host`, and further ones as `{OTHERS}`."
             )
             + "\n",
             "| metric | labels | type | meaning |",

@@ -10,6 +10,7 @@ values: never the name of a package or a capture, nor the address of a client.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -43,6 +44,15 @@ class Metric:
         return " ".join((self.name, *values))
 
 
+def is_failure(status: int) -> bool:
+    """Return whether this service or an upstream is responsible for a refusal; clients cause the others."""
+    return status in {424, 429} or status >= 500  # noqa: PLR2004 # numbers of HTTP
+
+
+OTHERS = "others"
+"""The value of a label that stands for the names beyond the limit of those that are counted one by one."""
+
+
 def values_of(key: str) -> tuple[str, tuple[str, ...]]:
     """Return the name and the values of the labels of a stored counter."""
     name, *values = key.split(" ")
@@ -62,6 +72,9 @@ REFUSALS = Metric(
     ("archive", "status"),
 )
 SENT_BYTES = Metric("snapproxy_sent_bytes_total", "Bytes of files sent to clients, by outcome.", ("archive", "outcome"))
+SAVING = frozenset({"hit", "joined"})
+"""The outcomes whose bytes were served without a download of their own."""
+
 UNVERIFIED = Metric("snapproxy_unverified_files_total", "Files sent that nothing verified.", ("archive",))
 UNPINNED = Metric("snapproxy_unpinned_requests_total", "Requests to hosts of the setting pass, and tunnels.")
 UNPINNED_BYTES = Metric("snapproxy_unpinned_bytes_total", "Bytes of such requests and tunnels, in both directions.")
@@ -154,3 +167,13 @@ OTHER = Metric("snapproxy_other_total", "Counts whose name or labels exceed a li
 
 STORED: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 """All metrics that are stored, in the order of this module."""
+
+
+def upstream_hosts(totals: Iterable[str]) -> list[str]:
+    """Return the upstreams that were to be requested, by the keys of the counters; those beyond the limit are left out.
+
+    One that only cools down has no request.
+    """
+    keys = map(values_of, totals)
+    used = {UPSTREAM_REQUESTS.name, UPSTREAM_NOT_SENT.name}
+    return list(dict.fromkeys(labels[0] for name, labels in keys if name in used and labels and labels[0] != OTHERS))

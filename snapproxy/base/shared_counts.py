@@ -23,9 +23,6 @@ from snapproxy_storage import CounterCell, Counters, MemoryCounters
 MAX_LABEL_VALUES = 32
 """Maximum number of hosts, and of archives, that are counted one by one; the configuration usually names fewer."""
 
-OTHERS = "others"
-"""The label of further ones."""
-
 NONE = "none"
 """The label of requests that concern no archive."""
 
@@ -122,11 +119,11 @@ class SharedCounts:
 
 
 def _bounded(value: str, known: set[str]) -> str:
-    """Return the value as a label; OTHERS beyond the limit, and for one that would break the key."""
+    """Return the value as a label; `metrics.OTHERS` beyond the limit, and for one that would break the key."""
     if value in known:
         return value
     if len(known) >= MAX_LABEL_VALUES or " " in value:
-        return OTHERS
+        return metrics.OTHERS
     known.add(value)
     return value
 

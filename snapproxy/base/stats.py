@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from snapproxy.base.metrics import OTHERS
 from snapproxy.base.shared_counts import SharedCells, SharedCounts
 from snapproxy.core.exchange import Served
 from snapproxy.core.model import Proof, Role
 
 MAX_REFUSED_HOSTS = 32
 """Maximum number of hosts of refused requests that are counted one by one: clients choose the names."""
-
-OTHER_HOSTS = "others"
-"""The name under which refusals of further hosts are counted together."""
 
 
 @dataclass(slots=True)
@@ -67,7 +65,7 @@ class Stats:
             return False
         is_listed = host in self.refused_hosts
         has_room = len(self.refused_hosts) < MAX_REFUSED_HOSTS
-        self.refused_hosts[host if is_listed or has_room else OTHER_HOSTS] += 1
+        self.refused_hosts[host if is_listed or has_room else OTHERS] += 1
         return has_room and not is_listed
 
     def sent(self, served: Served, count: int) -> None:

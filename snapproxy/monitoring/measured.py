@@ -23,6 +23,11 @@ STORE_RESERVED = Metric(
     "snapproxy_store_reserved_bytes", "Bytes promised to running downloads, those written included.", kind=Kind.GAUGE
 )
 STORE_QUOTA = Metric("snapproxy_store_quota_bytes", "The setting quota; absent without one.", kind=Kind.GAUGE)
+STORE_PROTECTED = Metric(
+    "snapproxy_store_protected_bytes",
+    "Bytes of files that captures and pins keep, at the last clean-up; absent without a quota.",
+    kind=Kind.GAUGE,
+)
 DISK_FREE = Metric("snapproxy_disk_free_bytes", "Free bytes of the file system of state_dir.", kind=Kind.GAUGE)
 DISK_SIZE = Metric("snapproxy_disk_size_bytes", "Size of that file system.", kind=Kind.GAUGE)
 STORE_WRITABLE = Metric("snapproxy_store_writable", "1 if the store takes files, otherwise 0.", kind=Kind.GAUGE)
@@ -45,6 +50,7 @@ MEASURED = (
     STORE_BYTES,
     STORE_RESERVED,
     STORE_QUOTA,
+    STORE_PROTECTED,
     DISK_FREE,
     DISK_SIZE,
     STORE_WRITABLE,
@@ -66,7 +72,8 @@ Values = Mapping[tuple[str, ...], float]
 class Readings:
     """The measurements for one answer. Sizes in bytes, times in seconds since the epoch.
 
-    `quota`: None without one. `stored` and `reserved`: None if they are not known. `cool_downs`: the ends, by upstream.
+    `quota` and `protected`: None without a quota. `stored` and `reserved`: None if they are not known. `cool_downs`:
+    the ends, by upstream.
     """
 
     is_writable: bool
@@ -77,6 +84,7 @@ class Readings:
     stored: int | None = None
     reserved: int | None = None
     quota: int | None = None
+    protected: int | None = None
     cool_downs: Mapping[str, float] = field(default_factory=dict)
     observed: Mapping[str, float] = field(default_factory=dict)
 
@@ -91,6 +99,7 @@ class Readings:
             STORE_BYTES: self.stored,
             STORE_RESERVED: self.reserved,
             STORE_QUOTA: self.quota,
+            STORE_PROTECTED: self.protected,
         }
         found: dict[Metric, Values] = {metric: {(): value} for metric, value in single.items() if value is not None}
         found[COOL_DOWN_END] = {(host,): end for host, end in self.cool_downs.items()}

@@ -13,21 +13,15 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from snapproxy import __version__
-from snapproxy.base.metrics import BUCKETS, LOOP_LAG, OTHER, SENT_BYTES, Kind, Metric, values_of
+from snapproxy.base.metrics import BUCKETS, LOOP_LAG, OTHER, SAVING, SENT_BYTES, Kind, Metric, values_of
 from snapproxy.core.exchange import Page, PageRequest
 from snapproxy.monitoring.measured import ALL, BUILD_INFO, PROCESSES, SAVED_BYTES, Readings, Values
-from snapproxy_storage import Counters
+from snapproxy_storage import OTHER_COUNTER, Counters
 
 PATH = "/metrics"
 
 MAX_ACCEPT = 1024
 """Number of characters of Accept that are read; that of Prometheus has some 300."""
-
-_SAVING = frozenset({"hit", "joined"})
-"""The outcomes for which no upstream sent the bytes."""
-
-_OTHER_KEY = "other"
-"""The stored counter of names beyond the limits of the store."""
 
 
 class MetricsPage:
@@ -107,7 +101,7 @@ def _stored(counters: Counters) -> dict[Metric, Values]:
         metric: {} if metric.labels else {(): 0.0} for metric in ALL if metric.kind is Kind.COUNTER
     }
     for key, value in counters.totals().items():
-        name, labels = values_of(OTHER.key() if key == _OTHER_KEY else key)
+        name, labels = values_of(OTHER.key() if key == OTHER_COUNTER else key)
         metric = by_name.get(name)
         if metric is not None and _fits(metric, labels):
             # Buckets are counts; every other value has the scale of its metric.
@@ -132,6 +126,6 @@ def _fits(metric: Metric, labels: tuple[str, ...]) -> bool:
 def _saved(sent: Values) -> dict[tuple[str, ...], float]:
     saved: dict[tuple[str, ...], float] = {}
     for (archive, outcome), value in sent.items():
-        if outcome in _SAVING:
+        if outcome in SAVING:
             saved[archive,] = saved.get((archive,), 0.0) + value
     return saved

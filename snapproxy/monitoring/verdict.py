@@ -51,8 +51,8 @@ class ServiceSignals:
     `is_counted`: whether the stored files were counted. `limit`: the quota, None without one; `used`: of it. `free` is
     the free space of the file system, `floor` the part of it that the store leaves free. `requests` and `failures` are
     those of the last minutes; a failure is an answer for which the service or an upstream is responsible.
-    `bad_files`: files in the last minutes whose bytes were not the listed ones. `cooling`: the upstreams that are
-    cooling down, of `upstreams` that were used.
+    `bad_files`: files in the last minutes whose bytes were not the listed ones. `is_protected`: whether protected files
+    fill the quota. `cooling`: the upstreams that are cooling down, of `upstreams` that were used.
     """
 
     up_seconds: float
@@ -65,6 +65,7 @@ class ServiceSignals:
     requests: int = 0
     failures: int = 0
     bad_files: int = 0
+    is_protected: bool = False
     cooling: tuple[str, ...] = ()
     upstreams: int = 0
 
@@ -107,6 +108,8 @@ def _space(signals: ServiceSignals) -> Iterator[tuple[VerdictLevel, str]]:
             yield VerdictLevel.DEGRADED, "The quota is full: new files are not stored."
         elif share >= WATCHED_QUOTA:
             yield VerdictLevel.WATCHING, f"{share:.0%} of the quota is used, and nothing can be removed."
+    if signals.is_protected:
+        yield VerdictLevel.WATCHING, "Captures and pins fill the quota: new captures are refused."
     if signals.floor > 0 and signals.free <= signals.floor:
         yield VerdictLevel.DEGRADED, "The disk has no more free space than must stay free: new files are not stored."
     elif signals.floor > 0 and signals.free < signals.floor + WATCHED_FREE:

@@ -14,14 +14,16 @@ from snapproxy.monitoring.verdict import ServiceSignals
 class TrafficTotals:
     """Counters of all processes of the store, restarts included. Sizes are in bytes.
 
-    `hits` were served from the store, `joined` from a download that ran already. `fetched`: from upstreams. `files`: by
-    archive. `refusals`: by status. `unpinned`: requests to hosts of the setting `pass`.
+    `hits` were served from the store, `joined` from a download that ran already; `saved` are the bytes of both.
+    `fetched`: from upstreams. `files`: by archive. `refusals`: by status. `unpinned`: requests to hosts of the setting
+    `pass`.
     """
 
     hits: int = 0
     joined: int = 0
     misses: int = 0
     sent: int = 0
+    saved: int = 0
     fetched: int = 0
     unverified: int = 0
     unpinned: int = 0
@@ -32,11 +34,6 @@ class TrafficTotals:
     def answers(self) -> int:
         """The number of files that were served."""
         return self.hits + self.joined + self.misses
-
-    @property
-    def saved(self) -> int:
-        """The bytes that were served without a download."""
-        return max(0, self.sent - self.fetched)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

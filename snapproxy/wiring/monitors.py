@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Callable
 from typing import Protocol
 
-from snapproxy.base.metrics import CONNECTIONS, DOWNLOADS, IN_FLIGHT, UPSTREAM_NOT_SENT, UPSTREAM_REQUESTS, values_of
+from snapproxy.base.metrics import CONNECTIONS, DOWNLOADS, IN_FLIGHT, upstream_hosts
+from snapproxy.base.protected_space import protected_bytes
 from snapproxy.monitoring.heartbeat import Heartbeat
 from snapproxy.monitoring.measured import Readings
 from snapproxy.monitoring.samples import DaySamples
@@ -64,15 +65,14 @@ class Monitors:
             stored=space.stored + space.kept if space.is_counted else None,
             reserved=space.reserved,
             quota=space.limit,
+            protected=protected_bytes(app.store) if space.limit is not None else None,
             cool_downs=await self._cool_downs(app),
             observed=_observed(app),
         )
 
     async def _cool_downs(self, app: App) -> dict[str, float]:
         """Return the ends of the cool-downs, by upstream that was requested."""
-        used = {UPSTREAM_REQUESTS.name, UPSTREAM_NOT_SENT.name}
-        counted = map(values_of, await asyncio.to_thread(self._counters.totals))
-        hosts = {labels[0] for name, labels in counted if name in used and labels}
+        hosts = upstream_hosts(await asyncio.to_thread(self._counters.totals))
         cooling = {host: app.limiter.cool_down(host) for host in hosts}
         now = self._clock.time()
         return {host: now + each.wait for host, each in cooling.items() if each is not None}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from snapproxy.base import metrics
+from snapproxy.base.protected_space import is_quota_protected
 from snapproxy.capture.reading import CaptureReader
 from snapproxy.core.exchange import Page, PageRequest
 from snapproxy.core.model import Instant, Refusal
@@ -26,9 +27,6 @@ from snapproxy.pages.setup import SetupPage
 from snapproxy.pages.site import PageSite
 from snapproxy.wiring.application import App
 from snapproxy_storage import StorageFailure
-
-FAILURES = frozenset({424, 429, 500, 502, 503, 504})
-"""The statuses for which this service or an upstream is responsible; a client causes the others."""
 
 PROBE_SECONDS = 10.0
 """How long the result of a probe of the store is used: each writes to the disk."""
@@ -120,19 +118,21 @@ class MeasuredService:
             requests=reading.requests,
             failures=reading.failures,
             bad_files=reading.bad_files,
+            is_protected=is_quota_protected(self._app().store),
             cooling=tuple(each.name for each in upstreams if each.cool_down > 0),
             upstreams=len(upstreams),
         )
 
     def totals(self) -> TrafficTotals:
         counts = self._counts
-        outcomes = counts.by_label(metrics.REQUESTS, 1)
+        outcomes, sent = counts.by_label(metrics.REQUESTS, 1), counts.by_label(metrics.SENT_BYTES, 1)
         statuses = counts.by_label(metrics.REFUSALS, 1)
         return TrafficTotals(
             hits=outcomes["hit"],
             joined=outcomes["joined"],
             misses=outcomes["miss"],
             sent=counts.total(metrics.SENT_BYTES),
+            saved=sum(sent[outcome] for outcome in metrics.SAVING),
             fetched=counts.total(metrics.UPSTREAM_BYTES),
             unverified=counts.total(metrics.UNVERIFIED),
             unpinned=counts.total(metrics.UNPINNED),
@@ -158,14 +158,14 @@ class MeasuredService:
 
     def upstreams(self) -> Sequence[UpstreamUse]:
         counts, limiter, now = self._counts, self._app().limiter, self._clock.time()
-        fetched = counts.by_label(metrics.UPSTREAM_BYTES, 0)
+        requests, fetched = (counts.by_label(each, 0) for each in (metrics.UPSTREAM_REQUESTS, metrics.UPSTREAM_BYTES))
         found = []
-        for name, requests in counts.by_label(metrics.UPSTREAM_REQUESTS, 0).items():
+        for name in metrics.upstream_hosts(counts.keys):
             state = limiter.state(name)
             found.append(
                 UpstreamUse(
                     name=name,
-                    requests=requests,
+                    requests=requests[name],
                     fetched=fetched[name],
                     queued=limiter.queued(name),
                     cool_down=max(0.0, state.until - now),
@@ -187,7 +187,7 @@ class MeasuredService:
 
     def _reading(self) -> TrafficReading:
         counts, totals = self._counts, self.totals()
-        failures = sum(count for status, count in totals.refusals.items() if status in FAILURES)
+        failures = sum(count for status, count in totals.refusals.items() if metrics.is_failure(status))
         requests = totals.answers + sum(totals.refusals.values())
         return TrafficReading(self._clock.monotonic(), requests, failures, counts.total(metrics.VERIFICATION_FAILURES))
 
@@ -204,6 +204,7 @@ class _SharedFigures:
     """The shared counters at one time."""
 
     def __init__(self, totals: Mapping[str, int]) -> None:
+        self.keys = totals.keys()
         self._rows = [(*metrics.values_of(key), value) for key, value in totals.items()]
 
     def total(self, metric: metrics.Metric) -> int:

@@ -18,7 +18,13 @@ from snapproxy_storage.backup import BackupSummary, back_up
 from snapproxy_storage.blobs import LocalBlobs
 from snapproxy_storage.cache_protocols import Expiring, Slot, Slots, Table, Tables
 from snapproxy_storage.catalog import LocalCatalog
-from snapproxy_storage.counter_protocols import MAX_COUNTER_NAME, MAX_COUNTERS, CounterCell, Counters
+from snapproxy_storage.counter_protocols import (
+    MAX_COUNTER_NAME,
+    MAX_COUNTERS,
+    OTHER_COUNTER,
+    CounterCell,
+    Counters,
+)
 from snapproxy_storage.counters import LocalCounters, MemoryCounters
 from snapproxy_storage.disk_probe import DiskProbe
 from snapproxy_storage.drafts import LocalDrafts, boot_id
@@ -75,6 +81,7 @@ from snapproxy_storage.threads import Threads
 __all__ = [
     "MAX_COUNTERS",
     "MAX_COUNTER_NAME",
+    "OTHER_COUNTER",
     "Audit",
     "AuditedBlob",
     "BackupSummary",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from snapproxy_storage.counter_protocols import MAX_COUNTER_NAME, MAX_COUNTERS, OTHER, CounterCell
+from snapproxy_storage.counter_protocols import MAX_COUNTER_NAME, MAX_COUNTERS, OTHER_COUNTER, CounterCell
 
 _MAGIC = b"snapproxy counters 1\n"
 _USED = struct.Struct("=q")
@@ -31,7 +31,7 @@ class CounterPage:
         self._words = buffer[_VALUES_AT:_NAMES_AT].cast("q")
         self._cells: dict[bytes, memoryview] = {}
         buffer[: len(_MAGIC)] = _MAGIC
-        self._place(_COUNTER + OTHER.encode())
+        self._place(_COUNTER + OTHER_COUNTER.encode())
 
     def counter(self, name: str) -> CounterCell:
         """Return the word of a counter."""
@@ -40,7 +40,7 @@ class CounterPage:
     def gauge(self, name: str) -> CounterCell | None:
         """Return the word of a gauge, None if its name is too long or one too many."""
         cell = self._cell(_GAUGE, name)
-        return None if cell is self._cells[_COUNTER + OTHER.encode()] else cell
+        return None if cell is self._cells[_COUNTER + OTHER_COUNTER.encode()] else cell
 
     def _cell(self, kind: bytes, name: str) -> memoryview:
         key = kind + name.encode("utf-8", "replace")
@@ -48,7 +48,7 @@ class CounterPage:
         if known is not None:
             return known
         if len(key) > _RECORD or b"\0" in key or len(self._cells) == MAX_COUNTERS:
-            return self._cells[_COUNTER + OTHER.encode()]
+            return self._cells[_COUNTER + OTHER_COUNTER.encode()]
         return self._place(key)
 
     def _place(self, key: bytes) -> memoryview:

@@ -11,7 +11,7 @@ MAX_COUNTER_NAME = 119
 MAX_COUNTERS = 2048
 """Maximum number of names that one process uses."""
 
-OTHER = "other"
+OTHER_COUNTER = "other"
 """The counter of all names that are too long, or too many."""
 
 
@@ -33,7 +33,8 @@ class Counters(Protocol):
     def cell(self, name: str) -> CounterCell:
         """Return the count of this process as a cell. `cell[0] += 1` costs no call and no system call.
 
-        Keep the cell of a name that is counted often. A name that is too long, or one too many, has the cell of OTHER.
+        Keep the cell of a name that is counted often. A name that is too long, or one too many, has the cell of
+        OTHER_COUNTER.
         """
 
     def add(self, name: str, amount: int = 1) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from snapproxy_storage.counter_page import PAGE_SIZE, CounterPage, read_page
-from snapproxy_storage.counter_protocols import OTHER, CounterCell
+from snapproxy_storage.counter_protocols import OTHER_COUNTER, CounterCell
 from snapproxy_storage.failures import os_failure
 from snapproxy_storage.layout import COUNTERS_LOCK, COUNTERS_SUM
 from snapproxy_storage.locks import is_locked, try_lock, unlock
@@ -257,12 +257,12 @@ class LocalCounters:
 
 
 def _bounded(totals: Mapping[str, int]) -> Mapping[str, int]:
-    """Return at most MAX_KEPT sums; the smallest are added to OTHER."""
+    """Return at most MAX_KEPT sums; the smallest are added to OTHER_COUNTER."""
     if len(totals) <= MAX_KEPT:
         return totals
-    by_size = sorted(totals.items(), key=lambda each: (each[0] == OTHER, each[1]), reverse=True)
+    by_size = sorted(totals.items(), key=lambda each: (each[0] == OTHER_COUNTER, each[1]), reverse=True)
     kept = dict(by_size[:MAX_KEPT])
-    kept[OTHER] = kept.get(OTHER, 0) + sum(value for _, value in by_size[MAX_KEPT:])
+    kept[OTHER_COUNTER] = kept.get(OTHER_COUNTER, 0) + sum(value for _, value in by_size[MAX_KEPT:])
     return kept
 
 

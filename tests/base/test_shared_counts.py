@@ -116,3 +116,20 @@ def test_names_of_metrics_follow_the_conventions() -> None:
         assert metrics.values_of(metric.key(*metric.labels)) == (metric.name, metric.labels)
         assert not {"package", "capture", "client", "address"} & set(metric.labels)
     assert len({metric.name for metric in metrics.STORED}) == len(metrics.STORED)
+
+
+def test_the_upstreams_are_those_that_were_to_be_requested() -> None:
+    keys = [
+        metrics.UPSTREAM_REQUESTS.key("a", "body"),
+        metrics.UPSTREAM_NOT_SENT.key("b", "cool_down"),
+        metrics.UPSTREAM_REQUESTS.key("a", "absent"),
+        metrics.UPSTREAM_REQUESTS.key(metrics.OTHERS, "body"),
+        metrics.UPSTREAM_BYTES.key("c"),
+        "other",
+    ]
+    assert metrics.upstream_hosts(keys) == ["a", "b"]
+
+
+def test_a_failure_is_a_refusal_that_no_client_causes() -> None:
+    found = [status for status in (400, 401, 403, 404, 407, 424, 429, 500, 502, 503, 504) if metrics.is_failure(status)]
+    assert found == [424, 429, 500, 502, 503, 504]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from snapproxy.base.stats import MAX_REFUSED_HOSTS, OTHER_HOSTS, Stats
+from snapproxy.base.metrics import OTHERS
+from snapproxy.base.stats import MAX_REFUSED_HOSTS, Stats
 
 
 def test_refusals_are_counted_by_status() -> None:
@@ -25,6 +26,6 @@ def test_clients_that_invent_hosts_take_a_bounded_amount_of_memory() -> None:
     assert sum(first) == MAX_REFUSED_HOSTS
     counted = stats.as_json()["refused_hosts"]
     assert len(counted) == MAX_REFUSED_HOSTS + 1
-    assert counted[OTHER_HOSTS] == 1000 - MAX_REFUSED_HOSTS
+    assert counted[OTHERS] == 1000 - MAX_REFUSED_HOSTS
     assert not stats.refused(403, "https://h0")
     assert stats.as_json()["refused_hosts"]["https://h0"] == 2

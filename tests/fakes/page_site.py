@@ -101,6 +101,7 @@ class FixedService:
             joined=8_040,
             misses=21_877,
             sent=913 * GIB,
+            saved=842 * GIB,
             fetched=71 * GIB,
             unverified=312,
             unpinned=18,

@@ -28,6 +28,7 @@ READINGS = Readings(
     stored=5,
     reserved=2,
     quota=9,
+    protected=3,
     cool_downs={"snapshot.example": 1_717_200_100.0},
     observed={"alpine": 1_717_100_000.0},
 )

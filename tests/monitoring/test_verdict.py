@@ -27,6 +27,7 @@ GIB = 1 << 30
         ({"used": 94}, VerdictLevel.HEALTHY, "Requests are answered"),
         ({"used": 97}, VerdictLevel.WATCHING, "97% of the quota"),
         ({"used": 100}, VerdictLevel.DEGRADED, "The quota is full"),
+        ({"is_protected": True}, VerdictLevel.WATCHING, "new captures are refused"),
         ({"limit": 0}, VerdictLevel.DEGRADED, "The quota is full"),
         ({"limit": None, "used": GIB}, VerdictLevel.HEALTHY, "Requests are answered"),
         ({"used": 100, "is_counted": False}, VerdictLevel.WARMING_UP, "being counted"),
